@@ -1,0 +1,53 @@
+# Everything a checkout can do. Needs Python >= 3.11 (with venv), make and a network; asks for no root.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+export MPLBACKEND := Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help sweep test test-slow check bench ui lock letters clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+sweep: $(READY) ## install, then run the embedded sweep: 40 runs on handwritten digits, about three minutes
+	$(BIN)/python -m tl_sweep.train -m sweep=quickstart
+
+test: $(READY) ## install, then run the tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## the slow tests alone
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY) ## lint, types, import direction
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n 0 tests/test_architecture.py
+
+bench: $(READY) ## measure the cost of a job around its training; prints a table
+	$(BIN)/python scripts/bench.py
+
+ui: $(READY) ## open the recorded runs on http://127.0.0.1:5000
+	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1
+
+lock: ## pin every dependency again, with hashes (needs uv)
+	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+letters: $(READY) ## train the shipped letters weights again
+	$(BIN)/python -m tl_sweep.letters
+
+clean: ## remove the environment and everything that can be made again; runs and mlflow.db stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv is taken from the PATH, or brought into the new environment by pip.
+$(READY): requirements.lock pyproject.toml
+	@echo "installing into $(VENV) (first time: about a minute, 6 GB) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@UV=$$(command -v uv || echo $(BIN)/uv) && \
+	  $$UV pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+	  $$UV pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

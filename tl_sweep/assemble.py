@@ -1,0 +1,103 @@
+"""From a configuration to everything a run needs: images, splits, model, plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tl_sweep.config import Config
+from tl_sweep.data.sources import ImageSet, open_data
+from tl_sweep.data.splits import Splits, split
+from tl_sweep.data.views import ViewPlan
+from tl_sweep.models.build import build_model
+from tl_sweep.models.names import default_preprocessing
+from tl_sweep.models.stages import StagedModel
+from tl_sweep.models.weights import WeightsFile
+from tl_sweep.prepare import data_dir, uses_pooled_head, weights_file
+from tl_sweep.training.examples import Compute, Examples, make_compute
+from tl_sweep.training.freeze import make_plan
+from tl_sweep.training.loop import Setup, TrainState
+from tl_sweep.training.mixing import make_mixing
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run about to start. ``weights`` is None when the model starts at random."""
+
+    images: ImageSet
+    splits: Splits
+    test: Examples
+    setup: Setup
+    state: TrainState
+    weights: WeightsFile | None
+
+
+def assemble(config: Config, pooled: bool | None = None) -> Run:
+    """Open the data, build the model at the run's seed, and plan its phases.
+
+    pooled: without the authors' hidden linear layers; None: as the configured weights need it.
+
+    Raises:
+        UserError: bad data, weights or a strategy that does not fit the model.
+    """
+    compute = use_machine(config)
+    images = open_data(config.data, data_dir(config))
+    splits = split(images, config.data)
+    weights = weights_file(config)
+    model = build(config, len(images.class_names), weights, compute, uses_pooled_head(config) if pooled is None else pooled)
+    train, val, test = (examples(config, images, indices, compute) for indices in (splits.train, splits.val, splits.test))
+    setup = Setup(
+        config=config,
+        plan=make_plan(config.freeze, model.num_stages, config.epochs),
+        train=train,
+        val=val,
+        compute=compute,
+        mixing=make_mixing(config.augment, len(images.class_names)),
+        class_weights_K=class_weights(train) if config.data.balance == "weight" else None,
+    )
+    return Run(images, splits, test, setup, TrainState(model), weights)
+
+
+def use_machine(config: Config) -> Compute:
+    """Set torch's threads and determinism for this process; says where to compute."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(config.deterministic)
+    return make_compute(config.device, config.precision)
+
+
+def build(
+    config: Config, num_classes: int, weights: WeightsFile | None, compute: Compute, pooled: bool
+) -> StagedModel:
+    """The model on the device, channels-last; random tensors depend on ``config.seed`` alone."""
+    torch.manual_seed(config.seed)
+    model = build_model(
+        config.model,
+        num_classes,
+        config.data.image_size,
+        weights=weights,
+        pooled=pooled,
+        head_seed=config.seed,
+    )
+    model.module.to(compute.device, memory_format=torch.channels_last)
+    return model
+
+
+def examples(config: Config, images: ImageSet, indices: np.ndarray, compute: Compute) -> Examples:
+    preprocessing = default_preprocessing(config.model, config.data.image_size)
+    return Examples(
+        images_NCHW=images.decode(indices, preprocessing, config.num_workers),
+        labels_N=torch.as_tensor(images.labels_N[indices], device=compute.device),
+        hashes_N=images.hashes_N[indices],
+        class_names=images.class_names,
+        preprocessing=preprocessing,
+        views=ViewPlan(config.augment, config.data.flips),
+    )
+
+
+def class_weights(train: Examples) -> torch.Tensor:
+    """Inverse to each class's size, with a mean of 1 over the images."""
+    counts_K = torch.bincount(train.labels_N, minlength=len(train.class_names)).float()
+    return len(train) / (len(train.class_names) * counts_K)

@@ -1,0 +1,47 @@
+"""What every command shares: a person's mistake ends in one message on stderr and exit code 1, without a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tl_sweep.types import UserError, did_you_mean
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        lines = str(error).splitlines()
+        first = lines[0] if len(lines) == 1 else f"{len(lines)} problems:"
+        print(f"error: {first}", *(f"  {line}" for line in lines if len(lines) > 1), sep="\n", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+
+
+def read_arguments(arguments: list[str], defaults: dict[str, str], usage: str | None) -> tuple[dict[str, str], list[str]]:
+    """``key=value`` words, checked against ``defaults``, and the other words.
+
+    ``usage`` is printed for ``--help``. An argument with ``=`` that names an existing file is a file.
+
+    Raises:
+        UserError: an unknown key, or an option of another form.
+    """
+    if {"-h", "--help"} & set(arguments):
+        print(usage)
+        sys.exit(0)
+    values, others = dict(defaults), []
+    for argument in arguments:
+        name, separator, value = argument.partition("=")
+        if separator and name in defaults:
+            values[name] = value
+        elif argument.startswith("-") or (separator and not Path(argument).exists()):
+            raise UserError(f"{argument}: unknown;{did_you_mean(name, defaults)} keys: {', '.join(defaults)}")
+        else:
+            others.append(argument)
+    return values, others

@@ -1,0 +1,306 @@
+"""The whole configuration: types, shared defaults and rules, each beside its field.
+
+The YAML files under ``conf/`` say what makes an option itself; everything an option does not say is a default here and
+nowhere else. ``parse`` turns Hydra's ``DictConfig`` into a ``Config`` or raises one ``ConfigError`` with every problem
+found. Values that follow from others (a learning rate, a label) are functions of a ``Config``, never keys of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import II, MISSING, DictConfig, OmegaConf
+
+from tl_sweep.types import UserError, did_you_mean
+
+
+class ConfigError(UserError):
+    """Every rule that a configuration breaks, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+def key(default: Any, doc: str, **rules: Any) -> Any:
+    """A field with its help text and rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``, ``length``."""
+    metadata = {"doc": doc, **rules}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def group(cls: type) -> Any:
+    return field(default_factory=cls)
+
+
+@dataclass
+class PreprocessingConfig:
+    mean: list[float] | None = key(None, "per channel, on [0, 1]; null: the architecture's own", length=3)
+    std: list[float] | None = key(None, "per channel; null: the architecture's own", length=3, gt=0)
+    interpolation: str | None = key(
+        None, "of the resize; null: the architecture's own", choices=("bilinear", "bicubic")
+    )
+
+
+@dataclass
+class ModelConfig:
+    name: str = key(MISSING, "a torchvision classification model, or one of our own (resnet_small, residual)")
+    weights: str | None = key(
+        None,
+        "null, imagenet, letters, run:<mlflow run id>, a .pth or .safetensors file, or a torchvision enum name",
+    )
+    sha256: str | None = key(None, "refuse a weight file whose SHA-256 does not begin with these hex digits")
+    preprocessing: PreprocessingConfig = group(PreprocessingConfig)
+    dropout: float = key(0.0, "before the new linear head", ge=0, lt=1)
+    depth: int | None = key(None, "of our own residual network: 8, 14, 20, 32, 44, 56, 110 or 18, 34, 50, 101, 152")
+    norm: str = key("batch", "of our own residual network", choices=("batch", "group", "none"))
+    residual: bool = key(True, "of our own residual network: false is the plain twin, without shortcuts")
+
+
+@dataclass
+class PhaseConfig:
+    frozen: str | None = key(
+        "0", "leading stages frozen in this phase: a number, 'half' (rounded up), 'all', or 'each' (one phase per stage)"
+    )
+    parameters: str = key("all", "which parameters of a trainable stage learn", choices=("all", "norm"))
+    lr_scale: float = key(1.0, "multiplies every rate in this phase", gt=0)
+    share: float = key(1.0, "weight of this phase when the epochs are shared out", gt=0)
+
+
+@dataclass
+class FreezeConfig:
+    name: str = key(MISSING, "the strategy")
+    phases: list[PhaseConfig] = key([], "what learns, in order")
+    pretrained: bool = key(True, "false: weights are not loaded, the model starts at random (the baseline)")
+    frozen_stages: int | None = key(None, "freeze=depth: how many leading stages are frozen", ge=0)
+    batch_norm: str = key(
+        "train", "BatchNorm of trainable stages: follow the batch, or keep the statistics", choices=("train", "eval")
+    )
+    solver: str = key("adamw", "what optim=auto means for this strategy", choices=("sgd", "adamw", "lbfgs"))
+    lr: dict[str, float] = key({}, "default optim.lr per optimiser", gt=0)
+    backbone_lr_scale: float = key(1.0, "rate of the backbone relative to the head's", gt=0)
+
+
+@dataclass
+class OptimConfig:
+    name: str = key("auto", "auto: the strategy's own", choices=("auto", "sgd", "adamw", "lbfgs"))
+    lr: float | None = key(None, "of the head; null: the strategy's default for this optimiser", gt=0)
+    lr_scale: float = key(1.0, "multiplies lr: the fair way to search over strategies", gt=0)
+    weight_decay: float | None = key(None, "not on norms and biases; null: 1e-4 for sgd, 1e-2 for adamw", ge=0)
+    momentum: float = key(0.9, "of sgd", ge=0, lt=1)
+    backbone_lr_scale: float | None = key(None, "null: the strategy's own (0.1 when fine-tuning)", gt=0)
+    layer_decay: float = key(1.0, "rate per stage, counted down from the head", gt=0, le=1)
+    warmup: float = key(0.1, "share of a phase's steps with a linearly rising rate; then cosine to 0", ge=0, lt=1)
+    label_smoothing: float = key(0.0, "of the training loss", ge=0, lt=1)
+    clip_norm: float | None = key(None, "gradients are scaled down to this norm", gt=0)
+    ema_decay: float | None = key(None, "evaluate an exponential moving average of the weights", gt=0, lt=1)
+    l2: list[float] = key(
+        [1e-4, 1e-3, 1e-2, 1e-1, 1.0], "lbfgs: penalties tried, chosen by validation loss", gt=0
+    )
+
+
+@dataclass
+class DataConfig:
+    name: str = key(MISSING, "the data set")
+    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets")
+    image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024)
+    shots: int | None = key(None, "labelled images per class, training and validation together (80/20)", ge=2)
+    fraction: float | None = key(None, "share of the labelled images, as shots", gt=0, le=1)
+    split_seed: int = key(0, "draws the test split, once and for all", ge=0)
+    subset_seed: int = key(II("seed"), "draws the labelled subset and validation; default: seed", ge=0)
+    flips: str = key("horizontal", "mirror images that are still of their class", choices=("none", "horizontal", "both"))
+    duplicates: str = key("drop", "identical files in different classes", choices=("drop", "refuse"))
+    group: str | None = key(
+        None, "keeps a patient or site in one split: a column of metadata.csv, or a regular expression on the path"
+    )
+    balance: str = key("none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"))
+    skip_unreadable: bool = key(False, "true: unreadable files are listed, skipped and counted; false: refused")
+
+
+@dataclass
+class AugmentConfig:
+    name: str = key(MISSING, "the augmentation")
+    views: int | None = key(None, "distinct draws of each image; null: a fresh one every epoch", ge=1)
+    seed: int = key(0, "of the draws", ge=0)
+    crop_scale_min: float = key(1.0, "smallest area of the random crop, of the working square's", gt=0, le=1)
+    aspect: float = key(1.0, "largest aspect ratio of the random crop", ge=1, le=4)
+    rotation_deg: float = key(0.0, "largest rotation, either way", ge=0, le=180)
+    brightness: float = key(0.0, "factor within 1 ± this", ge=0, lt=1)
+    contrast: float = key(0.0, "factor within 1 ± this", ge=0, lt=1)
+    saturation: float = key(0.0, "factor within 1 ± this", ge=0, lt=1)
+    erase: float = key(0.0, "largest side of an erased square, of the image's side", ge=0, lt=1)
+    mixup: float = key(0.0, "alpha of mixup; 0: off", ge=0)
+    cutmix: float = key(0.0, "alpha of CutMix; 0: off", ge=0)
+
+
+@dataclass
+class OutputConfig:
+    dir: str = key("runs", "one folder per run is made in here")
+
+
+@dataclass
+class WeightsConfig:
+    dir: str = key("~/.cache/tl_sweep/weights", "where locally trained and downloaded weights are kept")
+
+
+@dataclass
+class TrackingConfig:
+    uri: str | None = key("sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder")
+    experiment: str = key("tl_sweep", "MLflow experiment")
+
+
+@dataclass
+class Config:
+    model: ModelConfig = group(ModelConfig)
+    freeze: FreezeConfig = group(FreezeConfig)
+    optim: OptimConfig = group(OptimConfig)
+    data: DataConfig = group(DataConfig)
+    augment: AugmentConfig = group(AugmentConfig)
+    output: OutputConfig = group(OutputConfig)
+    weights: WeightsConfig = group(WeightsConfig)
+    tracking: TrackingConfig = group(TrackingConfig)
+    epochs: int = key(30, "of training, over all phases", ge=1)
+    batch_size: int = key(32, "images per step", ge=2)
+    seed: int = key(0, "of head initialisation, batch order, dropout and mixing", ge=0)
+    patience: int | None = key(None, "epochs without a better validation accuracy that end a phase; null: off", ge=1)
+    precision: str = key("auto", "auto: float32 on CPU, bfloat16 autocast on CUDA", choices=("auto", "float32", "bfloat16"))
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1)
+    num_workers: int = key(2, "threads that decode image files", ge=1)
+    deterministic: bool = key(False, "refuse operations that have no deterministic form (CUDA)")
+
+
+def parse(node: DictConfig) -> Config:
+    """Turn a composed ``DictConfig`` into a ``Config``.
+
+    Raises:
+        ConfigError: naming every unknown key, missing value, value out of range and combination that means nothing.
+    """
+    problems = [*_unknown_keys(node, Config, ""), *_missing_keys(node)]
+    if problems:
+        raise ConfigError(problems)
+    config = OmegaConf.to_object(node)
+    assert isinstance(config, Config)
+    problems = [*_broken_rules(config, ""), *_broken_combinations(config)]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def conf_dir() -> Path:
+    """The option files: inside the installed package, or beside it in a checkout."""
+    inside = Path(__file__).parent / "conf"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "conf"
+
+
+def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
+    """A configuration without Hydra: one option per group, then ``values``, nested. For commands that train on their own."""
+    node = OmegaConf.structured(Config)
+    for name, option in options.items():
+        node[name] = OmegaConf.merge(node[name], OmegaConf.load(conf_dir() / name / f"{option}.yaml"))
+    return parse(OmegaConf.merge(node, values))  # type: ignore[arg-type]
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The resolved configuration as plain, hashable-by-JSON values."""
+    return dataclasses.asdict(config)
+
+
+def field_paths(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every leaf key of the configuration, dotted, with its field (type, default, documentation and rules)."""
+    for item in dataclasses.fields(cls):
+        inner = item.default_factory
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            yield from field_paths(inner, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", item
+
+
+def local_path(text: str) -> Path:
+    """An absolute path; ``~`` is the home directory."""
+    return Path(text).expanduser().absolute()
+
+
+def label_counts_are_given_twice(data: DataConfig) -> bool:
+    return data.shots is not None and data.fraction is not None
+
+
+def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    for name in node:
+        if name not in known:
+            near = did_you_mean(f"{prefix}{name}", [f"{prefix}{other}" for other in known])
+            yield f"{prefix}{name}: no such key;{near} allowed here: {', '.join(f'{prefix}{key}' for key in known)}"
+            continue
+        inner = known[str(name)].default_factory
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            yield from _unknown_keys(node[name], inner, f"{prefix}{name}.")
+
+
+def _missing_keys(node: DictConfig) -> Iterator[str]:
+    for name in sorted(OmegaConf.missing_keys(node)):
+        yield f"{name}: must be given, e.g. {name}=…"
+
+
+def _broken_rules(value: Any, prefix: str) -> Iterator[str]:
+    for item in dataclasses.fields(value):
+        given, name = getattr(value, item.name), f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(given):
+            yield from _broken_rules(given, f"{name}.")
+        elif isinstance(given, list) and given and dataclasses.is_dataclass(given[0]):
+            for index, element in enumerate(given):
+                yield from _broken_rules(element, f"{name}[{index}].")
+        elif given is not None:
+            yield from _broken_field(name, given, item.metadata)
+
+
+_BOUNDS = {
+    "ge": (lambda value, bound: value >= bound, "at least"),
+    "gt": (lambda value, bound: value > bound, "above"),
+    "le": (lambda value, bound: value <= bound, "at most"),
+    "lt": (lambda value, bound: value < bound, "below"),
+}
+
+
+def _broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
+    choices = rules.get("choices")
+    if choices and given not in choices:
+        yield f"{name}={given}: allowed: {', '.join(choices)};{did_you_mean(str(given), choices)}".rstrip(";")
+    if "length" in rules and len(given) != rules["length"]:
+        yield f"{name}={given}: {rules['length']} numbers are needed"
+    numbers = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
+    wanted = [(holds, f"{word} {rules[rule]}", rules[rule]) for rule, (holds, word) in _BOUNDS.items() if rule in rules]
+    if not all(holds(number, bound) for holds, _, bound in wanted for number in numbers):
+        yield f"{name}={given}: must be {' and '.join(text for _, text, _ in wanted)}"
+
+
+def _broken_combinations(config: Config) -> Iterator[str]:
+    freeze, optim, augment = config.freeze, config.optim, config.augment
+    if label_counts_are_given_twice(config.data):
+        yield f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them"
+    if not freeze.phases:
+        yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"
+    for index, phase in enumerate(freeze.phases):
+        if phase.frozen is None:
+            yield f"freeze={freeze.name}: how deep? give freeze.frozen_stages=0, 1, … (or several, with -m)"
+        elif phase.frozen not in ("all", "half", "each") and not phase.frozen.isdigit():
+            yield f"freeze.phases[{index}].frozen={phase.frozen}: allowed: a number of stages, half, all, each"
+    if freeze.frozen_stages is not None and all(phase.frozen != str(freeze.frozen_stages) for phase in freeze.phases):
+        yield f"freeze.frozen_stages={freeze.frozen_stages}: only freeze=depth reads it, not freeze={freeze.name}"
+    if optim.name == "lbfgs":
+        if optim.lr is not None:
+            yield f"optim.lr={optim.lr}: L-BFGS searches its own step; drop it, or use optim=sgd"
+        if augment.mixup or augment.cutmix:
+            yield "optim=lbfgs: mixed images (augment.mixup, augment.cutmix) need optim=sgd or adamw"
+        for name in ("clip_norm", "ema_decay"):
+            if getattr(optim, name) is not None:
+                yield f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs"
+    if not freeze.pretrained and config.model.sha256 is not None:
+        yield f"model.sha256={config.model.sha256}: freeze={freeze.name} loads no weights"
+    if config.device == "cpu" and config.precision == "bfloat16":
+        yield "precision=bfloat16: only with device=cuda (on most CPUs it is slower than float32)"

@@ -1,0 +1,80 @@
+"""One's own images: ``root/<class>/*``, or ``root/{train,val,test}/<class>/*``."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tl_sweep.config import DataConfig
+from tl_sweep.data.images import listing
+from tl_sweep.data.imageset import Found, found_files
+from tl_sweep.types import UserError, did_you_mean
+
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def open_folder(config: DataConfig, data_dir: Path) -> Found:
+    """Raises UserError for a missing root, no class folder, no image, or an empty class."""
+    root = _root(config.root)
+    splits = _split_folders(root)
+    folders = [(split, label_folder) for split, folder in splits for label_folder in _subfolders(folder)]
+    class_names = sorted({folder.name for _, folder in folders})
+    if not class_names:
+        raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
+    files = [(path, split, folder) for split, folder in folders for path in _files(folder)]
+    images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
+    _check_not_empty(class_names, images, learned_from=splits[0][1])
+    ignored = Counter(path.suffix.lower() or path.name for path, _, _ in files if path.suffix.lower() not in EXTENSIONS)
+    return found_files(
+        paths=[path for path, _, _ in images],
+        ids=[path.relative_to(root).as_posix() for path, _, _ in images],
+        labels=[class_names.index(folder.name) for _, _, folder in images],
+        splits=[split for _, split, _ in images],
+        class_names=class_names,
+        data_dir=data_dir,
+        notes=tuple(f"{count} {kind} file(s) are no images and were ignored" for kind, count in ignored.items()),
+    )
+
+
+def _root(given: str | None) -> Path:
+    if not given:
+        raise UserError("data.root is missing: data=image_folder needs data.root=<folder with one folder per class>")
+    root = Path(given).expanduser()
+    if root.is_dir():
+        return root
+    siblings = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+    raise UserError(f"data.root: there is no folder {root}.{did_you_mean(root.name, siblings)}")
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _split_folders(root: Path) -> list[tuple[str, Path]]:
+    """The folders that hold class folders, training first, each with the name of its split ('' where we split)."""
+    folders = _subfolders(root)
+    names = {folder.name for folder in folders}
+    if "train" not in names or not _subfolders(root / "train"):
+        return [("", root)]
+    foreign = sorted(names - set(SPLIT_NAMES))
+    if foreign:
+        raise UserError(f"data.root: {root} has train/ with class folders, but also {listing(foreign)}: move them away")
+    return sorted(((SPLIT_NAMES[folder.name], folder) for folder in folders), key=lambda split: split[0] != "train")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _check_not_empty(class_names: list[str], images: list[tuple[Path, str, Path]], learned_from: Path) -> None:
+    filled = {folder.name for _, _, folder in images if folder.parent == learned_from}
+    empty = [name for name in class_names if name not in filled]
+    if len(empty) == len(class_names):
+        raise UserError(f"data.root: no images under {learned_from} (looked for {listing(sorted(EXTENSIONS))})")
+    if empty:
+        raise UserError(f"data.root: no image in class {listing(empty)} of {learned_from}: add some, or remove it")

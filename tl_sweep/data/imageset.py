@@ -1,0 +1,191 @@
+"""What a source found, and the checked set of images made of it. N images, B asked for,
+C channels, W side of the working square."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from tl_sweep.data.images import decode, listing
+from tl_sweep.data.records import HASH_BYTES, content_hash, scan
+from tl_sweep.types import Preprocessing, UserError
+
+if TYPE_CHECKING:
+    import torch
+
+IMBALANCE = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Everything a source offers, before a check. ``problems``: index to why that image is unreadable."""
+
+    class_names: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels_N: np.ndarray
+    splits_N: np.ndarray
+    hashes_N: np.ndarray
+    open_image: Callable[[int], Image.Image]
+    problems: dict[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images that passed every check.
+
+    labels_N: int64. hashes_N: uint8 (N, 16), of the content. ids: relative path, or ``digits/0017``.
+    own_split_N: ``train``, ``val``, ``test`` as the source says, else empty. groups_N: whatever must stay in one split.
+    notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents and labels.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    labels_N: np.ndarray
+    hashes_N: np.ndarray
+    ids: tuple[str, ...]
+    own_split_N: np.ndarray
+    groups_N: np.ndarray | None
+    notes: tuple[str, ...]
+    fingerprint: str
+    open_image: Callable[[int], Image.Image]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def decode(self, indices_B: np.ndarray, preprocessing: Preprocessing, num_workers: int) -> torch.Tensor:
+        """Working squares, uint8 (B, 3, W, W) on the CPU. Raises UserError naming files that became unreadable."""
+        import torch
+
+        indices = [int(index) for index in indices_B]
+        names = [self.ids[index] for index in indices]
+        squares_BCWW = decode(lambda nth: self.open_image(indices[nth]), names, preprocessing, num_workers)
+        return torch.from_numpy(squares_BCWW)
+
+
+def found_files(
+    paths: Sequence[Path],
+    ids: Sequence[str],
+    labels: Sequence[int],
+    splits: Sequence[str],
+    class_names: Sequence[str],
+    data_dir: Path,
+    notes: tuple[str, ...] = (),
+) -> Found:
+    """A source whose images are files; each is read and decoded once, and remembered in ``data_dir``."""
+    records = scan(paths, data_dir)
+    return Found(
+        class_names=tuple(class_names),
+        ids=tuple(ids),
+        labels_N=np.asarray(labels, dtype=np.int64),
+        splits_N=np.asarray(splits, dtype="U5"),
+        hashes_N=_hash_rows([record.hash for record in records]),
+        open_image=lambda index: Image.open(paths[index]),
+        problems={index: record.problem for index, record in enumerate(records) if record.problem},
+        notes=notes,
+    )
+
+
+def found_arrays(
+    images_NHW: np.ndarray,
+    ids: Sequence[str],
+    labels: Sequence[int] | np.ndarray,
+    splits: Sequence[str],
+    class_names: Sequence[str],
+) -> Found:
+    """A source whose images are one uint8 array (N, H, W) or (N, H, W, 3)."""
+    return Found(
+        class_names=tuple(class_names),
+        ids=tuple(ids),
+        labels_N=np.asarray(labels, dtype=np.int64),
+        splits_N=np.asarray(splits, dtype="U5"),
+        hashes_N=_hash_rows([content_hash(image.tobytes()) for image in images_NHW]),
+        open_image=lambda index: Image.fromarray(images_NHW[index]),
+    )
+
+
+def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable: bool, duplicates: str) -> ImageSet:
+    """Refuses or leaves out what cannot be learned from; what is left out is said in ``notes``."""
+    unreadable_N, unreadable_notes = _unreadable(found, skip_unreadable)
+    clashing_N, clashing_notes = _clashing(found, ~unreadable_N, duplicates)
+    kept = np.flatnonzero(~unreadable_N & ~clashing_N)
+    labels_N = found.labels_N[kept]
+    check_classes(name, found.class_names, labels_N)
+    ids = tuple(found.ids[index] for index in kept)
+    return ImageSet(
+        name=name,
+        class_names=found.class_names,
+        labels_N=labels_N,
+        hashes_N=found.hashes_N[kept],
+        ids=ids,
+        own_split_N=found.splits_N[kept],
+        groups_N=None if groups_N is None else groups_N[kept],
+        notes=(*found.notes, *unreadable_notes, *clashing_notes, *_imbalance(found.class_names, labels_N)),
+        fingerprint=_fingerprint(found, kept),
+        open_image=lambda index: found.open_image(int(kept[index])),
+    )
+
+
+def check_classes(name: str, class_names: Sequence[str], labels_N: np.ndarray) -> None:
+    """Raises UserError for fewer than two classes, or for classes without an image."""
+    if len(class_names) < 2:
+        raise UserError(f"data={name}: found {len(class_names)} class ({listing(class_names)}), two are needed")
+    sizes_K = np.bincount(labels_N, minlength=len(class_names))
+    empty = [class_name for class_name, size in zip(class_names, sizes_K, strict=True) if size == 0]
+    if empty:
+        raise UserError(f"data={name}: no image in class {listing(empty)}: add images or remove the folder")
+
+
+def _hash_rows(hashes: list[bytes]) -> np.ndarray:
+    padded = b"".join(content.ljust(HASH_BYTES, b"\0") for content in hashes)
+    return np.frombuffer(padded, dtype=np.uint8).reshape(-1, HASH_BYTES)
+
+
+def _unreadable(found: Found, skip: bool) -> tuple[np.ndarray, list[str]]:
+    unreadable_N = np.zeros(len(found.ids), dtype=bool)
+    unreadable_N[list(found.problems)] = True
+    named = [f"{found.ids[index]} ({problem})" for index, problem in found.problems.items()]
+    if named and not skip:
+        remedy = "replace them, or leave them out with data.skip_unreadable=true"
+        raise UserError(f"{len(named)} unreadable image(s): {listing(named)}; {remedy}")
+    return unreadable_N, [f"{len(named)} unreadable image(s) skipped: {', '.join(named)}"] if named else []
+
+
+def _clashing(found: Found, readable_N: np.ndarray, duplicates: str) -> tuple[np.ndarray, list[str]]:
+    """Identical images that stand in different classes: nobody can tell which label is right, so all copies go."""
+    clashing_N = np.zeros(len(found.ids), dtype=bool)
+    copies: dict[bytes, list[int]] = {}
+    for index in np.flatnonzero(readable_N):
+        copies.setdefault(found.hashes_N[index].tobytes(), []).append(int(index))
+    clashes = [same for same in copies.values() if len({int(found.labels_N[index]) for index in same}) > 1]
+    if not clashes:
+        return clashing_N, []
+    clashing_N[[index for same in clashes for index in same]] = True
+    named = [" = ".join(found.ids[index] for index in same) for same in clashes]
+    what = f"{clashing_N.sum()} images are identical across classes"
+    if duplicates == "refuse":
+        raise UserError(f"{what}: {listing(named)}; remove the wrong ones, or drop all with data.duplicates=drop")
+    return clashing_N, [f"{what} and were dropped: {', '.join(named)}"]
+
+
+def _imbalance(class_names: Sequence[str], labels_N: np.ndarray) -> list[str]:
+    sizes = Counter(labels_N.tolist()).most_common()
+    (largest, most), (smallest, fewest) = sizes[0], sizes[-1]
+    if most < IMBALANCE * fewest:
+        return []
+    return [f"classes are unequal: from {fewest} ({class_names[smallest]}) to {most} ({class_names[largest]}) images"]
+
+
+def _fingerprint(found: Found, kept: np.ndarray) -> str:
+    digest = hashlib.blake2b("\0".join(found.class_names).encode(), digest_size=16)
+    for index in kept:
+        digest.update(f"{found.ids[index]}\0{found.labels_N[index]}\0{found.splits_N[index]}\0".encode())
+        digest.update(found.hashes_N[index].tobytes())
+    return digest.hexdigest()

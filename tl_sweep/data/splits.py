@@ -1,0 +1,185 @@
+"""Who learns, who chooses, who judges: train, validation and test, and few-shot subsets of the labels.
+
+Everything is ranked by a seeded hash of the content, so file names and order play no part. What must stay together
+(identical images, a ``data.group``) is a *unit* and is never divided. N images, K classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tl_sweep.config import DataConfig
+from tl_sweep.data.images import listing
+from tl_sweep.data.imageset import ImageSet
+from tl_sweep.types import UserError
+
+TEST_SHARE = 0.2
+PROTECTED_FIRST = ("test", "val", "train", "")
+LEAK = "leak"
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Sorted indices into an ImageSet. digest: of the contents and labels in each part, whatever the file order."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+    digest: str
+    notes: tuple[str, ...]
+
+
+def split(images: ImageSet, config: DataConfig) -> Splits:
+    """Test by ``split_seed`` alone; then, of the rest, the labelled subset and its 80/20 division by ``subset_seed``.
+
+    A source's own test and validation splits are kept. ``shots`` counts training and validation labels together, 80/20
+    of them from the two; ``fraction`` takes that share of each. Subsets are nested: 5 shots are part of 10.
+    Raises UserError for classes (all of them, with counts) that have too few images.
+    """
+    units_N = _units(images)
+    own_N, leak_notes = _without_leaks(images, units_N)
+    test_N = _test(images, own_N, _ranked(images, units_N, f"test {config.split_seed}"))
+    free_N = ~test_N & (own_N != LEAK)
+    pool = [unit[free_N[unit]] for unit in _ranked(images, units_N, f"subset {config.subset_seed}")]
+    val_N = (own_N == "val") if (own_N == "val").any() else _every_fifth(images, pool)
+    subset_N = _subset(images, config, pool, val_N)
+    parts = (np.flatnonzero(subset_N & ~val_N), np.flatnonzero(subset_N & val_N), np.flatnonzero(test_N))
+    return Splits(*parts, _digest(images, parts), (*leak_notes, *_check(images, own_N, parts)))
+
+
+def _units(images: ImageSet) -> np.ndarray:
+    """The unit of each image: connected by equal content or equal group."""
+    _, same_N = np.unique(images.hashes_N, axis=0, return_inverse=True)
+    same_N = same_N.reshape(-1)
+    if images.groups_N is None:
+        return same_N
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    _, group_N = np.unique(images.groups_N, return_inverse=True)
+    nodes = same_N.max() + group_N.max() + 2
+    edges = coo_array((np.ones(len(same_N)), (same_N, same_N.max() + 1 + group_N)), shape=(nodes, nodes))
+    return connected_components(edges, directed=False)[1][same_N]
+
+
+def _without_leaks(images: ImageSet, units_N: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The source's own split of each image, or ``leak`` where its unit also stands in a split that comes before."""
+    own_N = images.own_split_N.copy()
+    taken_N = np.zeros(len(own_N), dtype=bool)
+    for name in PROTECTED_FIRST:
+        mine_N = own_N == name
+        own_N[mine_N & taken_N] = LEAK
+        taken_N |= np.isin(units_N, units_N[mine_N])
+    leaks = [images.ids[index] for index in np.flatnonzero(own_N == LEAK)]
+    what = "image(s) left out: identical to one in the source's own validation or test split, or of the same group"
+    return own_N, [f"{len(leaks)} {what}: {', '.join(leaks)}"] if leaks else []
+
+
+def _ranked(images: ImageSet, units_N: np.ndarray, key: str) -> list[np.ndarray]:
+    """The units as index arrays, in the order of a keyed hash of their contents."""
+    hashes = [hashlib.blake2b(row.tobytes(), key=key.encode(), digest_size=16).digest() for row in images.hashes_N]
+    units: dict[int, list[int]] = defaultdict(list)
+    # Equal hashes are copies of one image: the ids decide which of them comes first, so that file order never does.
+    for index in sorted(range(len(hashes)), key=lambda index: (hashes[index], images.ids[index])):
+        units[int(units_N[index])].append(index)
+    return [np.array(unit) for unit in units.values()]
+
+
+def _test(images: ImageSet, own_N: np.ndarray, ranked: list[np.ndarray]) -> np.ndarray:
+    """The source's own test split, or whole units that make up a fifth of each class as nearly as they can."""
+    if (own_N == "test").any():
+        return own_N == "test"
+    ranked = [unit for unit in ranked if np.isin(own_N[unit], ("train", "")).all()]
+    test_N = np.zeros(len(images), dtype=bool)
+    if not ranked:
+        return test_N
+    room_K = np.maximum(1, np.round(TEST_SHARE * _class_sizes(images, np.concatenate(ranked))))
+    for unit in ranked:
+        sizes_K = _class_sizes(images, unit)
+        if (sizes_K <= room_K).all():
+            test_N[unit] = True
+            room_K -= sizes_K
+    # A class whose units are all larger than its fifth gives its smallest.
+    for label in np.flatnonzero(_class_sizes(images, test_N) == 0):
+        test_N[min((unit for unit in ranked if label in images.labels_N[unit]), key=len, default=[])] = True
+    return test_N
+
+
+def _every_fifth(images: ImageSet, ranked: list[np.ndarray]) -> np.ndarray:
+    """Validation: of each class's units in rank order the 2nd, 7th, 12th …, so that any two labels give one to each."""
+    val_N = np.zeros(len(images), dtype=bool)
+    seen_K, val_K = ([0] * len(images.class_names) for _ in range(2))
+    for unit in ranked:
+        labels = set(images.labels_N[unit].tolist())
+        for label in labels:
+            seen_K[label] += 1
+        if any(val_K[label] < _val_share(seen_K[label]) for label in labels):
+            val_N[unit] = True
+            for label in labels:
+                val_K[label] += 1
+    return val_N
+
+
+def _val_share(count: int) -> int:
+    """How many of the first ``count`` labels are validation: 0 of 1, 1 of 2 to 6, 2 of 7 to 11 …"""
+    return (count + 3) // 5
+
+
+def _subset(images: ImageSet, config: DataConfig, ranked: list[np.ndarray], val_N: np.ndarray) -> np.ndarray:
+    """The labelled images: per class, the first in rank for training and for validation."""
+    # One image of each unit comes before a second of any: few shots are then different images, of different groups.
+    places = sorted((place, rank, int(index)) for rank, unit in enumerate(ranked) for place, index in enumerate(unit))
+    rows: dict[tuple[int, bool], list[int]] = defaultdict(list)
+    for _, _, index in places:
+        rows[int(images.labels_N[index]), bool(val_N[index])].append(index)
+    subset_N = np.zeros(len(images), dtype=bool)
+    short = []
+    for (label, is_val), indices in sorted(rows.items()):
+        wanted = _wanted(config, is_val, len(indices))
+        subset_N[indices[:wanted]] = True
+        if wanted > len(indices):
+            what = "validation" if is_val else "training"
+            short.append(f"class {images.class_names[label]!r} has {len(indices)} of {wanted} {what} images")
+    if short:
+        raise UserError(f"data.shots={config.shots}: {listing(short)}; ask for fewer shots")
+    return subset_N
+
+
+def _wanted(config: DataConfig, is_val: bool, available: int) -> int:
+    if config.shots is not None:
+        val = _val_share(config.shots)
+        return val if is_val else config.shots - val
+    return available if config.fraction is None else max(1, round(config.fraction * available))
+
+
+def _check(images: ImageSet, own_N: np.ndarray, parts: Sequence[np.ndarray]) -> list[str]:
+    """Raises UserError for a class that a part made by us lacks; notes one that the source's own part lacks."""
+    sizes_K = _class_sizes(images, np.arange(len(images)))
+    short, notes = [], []
+    for name, part in zip(("train", "val", "test"), parts, strict=True):
+        for label in np.flatnonzero(_class_sizes(images, part) == 0):
+            if name != "train" and (own_N == name).any():
+                notes.append(f"the source's own {name} split has no image of class {images.class_names[label]!r}")
+            else:
+                short.append(f"class {images.class_names[label]!r} ({sizes_K[label]} images) has none for {name}")
+    if short:
+        alike = ", different and of different groups" if images.groups_N is not None else ", different ones"
+        raise UserError(f"data={images.name}: too few images to split: {listing(short)}; add images{alike}")
+    return notes
+
+
+def _class_sizes(images: ImageSet, members: np.ndarray) -> np.ndarray:
+    return np.bincount(images.labels_N[members], minlength=len(images.class_names))
+
+
+def _digest(images: ImageSet, parts: Iterable[np.ndarray]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        rows = sorted(images.hashes_N[index].tobytes() + images.labels_N[index].tobytes() for index in part)
+        digest.update(len(rows).to_bytes(8, "little") + b"".join(rows))
+    return digest.hexdigest()

@@ -1,0 +1,143 @@
+"""What is written down about a run before it starts: names, tags, parameters, inputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tl_sweep.config import Config, to_dict
+from tl_sweep.models.names import architecture_label
+from tl_sweep.tracking.store import RunHeader
+from tl_sweep.training.freeze import Phase, trainable_parameters
+from tl_sweep.training.recipe import head_lr_of, solver_of
+
+if TYPE_CHECKING:
+    from tl_sweep.assemble import Run
+    from tl_sweep.train import Position
+
+PACKAGES = ("tl-sweep", "torch", "torchvision", "hydra-core", "mlflow", "numpy")
+
+
+def title(config: Config) -> str:
+    """Differing parts first, since MLflow cuts names near 20 characters: ``early lr0.001 resnet18 s0``."""
+    lr = head_lr_of(config)
+    rate = solver_of(config) if lr is None else f"lr{lr:g}"
+    depth = "" if config.freeze.frozen_stages is None else str(config.freeze.frozen_stages)
+    return f"{config.freeze.name}{depth} {rate} {architecture_label(config.model)} s{config.seed}"
+
+
+def header(config: Config, run: Run, position: Position) -> RunHeader:
+    return RunHeader(
+        name=title(config),
+        tags=_tags(config, run, position),
+        params={name: _text(value) for name, value in flatten(to_dict(config)).items()},
+        data={
+            "name": run.images.name,
+            "digest": run.images.fingerprint[:36],
+            "source_type": "local",
+            "source": json.dumps({"root": config.data.root, "split": run.splits.digest}),
+            "profile": json.dumps(counts(run)),
+        },
+    )
+
+
+def counts(run: Run) -> dict[str, int]:
+    return {
+        "train": len(run.splits.train),
+        "val": len(run.splits.val),
+        "test": len(run.splits.test),
+        "classes": len(run.images.class_names),
+    }
+
+
+def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
+    model = run.state.model
+    tags = {
+        "backbone": architecture_label(config.model),
+        "strategy": config.freeze.name,
+        "init": _text(config.model.weights) if run.weights else "random",
+        "trainable": ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
+        "solver": solver_of(config),
+        "control": "random features" if _learns_only_the_head(run) and run.weights is None else "",
+        "trainable_parameters": str(max(_count(run, phase) for phase in run.setup.plan)),
+        "parameters_per_stage": json.dumps(_parameters_per_stage(run)),
+        "overrides": " ".join(position.overrides),
+        "data.fingerprint": run.images.fingerprint,
+        "data.split": run.splits.digest,
+        "weights.sha256": run.weights.sha256 if run.weights else "",
+        "device": str(run.setup.compute.device),
+        "precision": run.setup.compute.precision,
+        "host": socket.gethostname(),
+        "pid": str(os.getpid()),
+        "python": platform.python_version(),
+        **{f"version.{package}": version(package) for package in PACKAGES},
+        **git_state(),
+    }
+    if position.sweep_id:
+        tags |= {f"sweep.{position.sweep_id}": "yes", "sweep": position.sweep_id}
+    return {name: text for name, text in tags.items() if text}
+
+
+def write_inputs(folder: Path, config: Config, run: Run) -> None:
+    """``config.yaml`` and ``split.json``: by them a run can be repeated and its split checked."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    named = {
+        name: [run.images.ids[index] for index in getattr(run.splits, name)] for name in ("train", "val", "test")
+    }
+    (folder / "split.json").write_text(json.dumps({"digest": run.splits.digest, **named}))
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"optim": {"lr": 1}}`` → ``{"optim.lr": 1}``; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def git_state() -> dict[str, str]:
+    """Commit and dirty flag of the checkout that the command was started in; empty outside one."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"mlflow.source.git.commit": commit, "git.dirty": "yes" if _git("status", "--porcelain") else "no"}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
+
+
+def _phase_text(phase: Phase, num_stages: int) -> str:
+    kind = "norm layers of " if phase.parameters == "norm" else ""
+    learning = num_stages - phase.frozen_stages
+    return f"{kind}{learning} of {num_stages} stages + head x {phase.epochs}" if learning else f"head x {phase.epochs}"
+
+
+def _learns_only_the_head(run: Run) -> bool:
+    return all(phase.frozen_stages == run.state.model.num_stages for phase in run.setup.plan)
+
+
+def _count(run: Run, phase: Phase) -> int:
+    return sum(parameter.numel() for parameter in trainable_parameters(run.state.model, phase).values())
+
+
+def _parameters_per_stage(run: Run) -> dict[str, int]:
+    model = run.state.model
+    sizes = {
+        stage.name: sum(parameter.numel() for parameter in model.stage_parameters(index).values())
+        for index, stage in enumerate(model.stages)
+    }
+    return sizes | {"head": sum(parameter.numel() for parameter in model.head_parameters().values())}

@@ -1,0 +1,56 @@
+"""Write a finished run's model for plain torchvision:
+
+    python -m tl_sweep.export run=<mlflow run id> [out=exported] [tracking.uri=sqlite:///mlflow.db]
+
+leaves model.pth (a full state dict), classes.json and preprocessing.json in the folder `out`, and prints the lines that
+load them without this package.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.types import UserError
+
+DEFAULTS = {"run": "", "out": "exported", "tracking.uri": "sqlite:///mlflow.db"}
+
+
+def export(run_id: str, uri: str, folder: Path) -> str:
+    """Write the three files; returns Python code that rebuilds the model from them."""
+    import torch
+
+    from tl_sweep.runs import checkpoint_of
+    from tl_sweep.training.checkpoint import restore
+
+    checkpoint = checkpoint_of(run_id, uri)
+    model = restore(checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(model.module.state_dict(), folder / "model.pth")
+    (folder / "classes.json").write_text(json.dumps(checkpoint.class_names, ensure_ascii=False))
+    (folder / "preprocessing.json").write_text(
+        json.dumps(asdict(checkpoint.preprocessing) | {"working_px": checkpoint.preprocessing.working_px})
+    )
+    return "\n".join(
+        [
+            "import torch, torchvision",
+            f"model = {model.recipe.constructor}",
+            model.head_recipe(len(checkpoint.class_names)),
+            f'model.load_state_dict(torch.load("{folder / "model.pth"}", weights_only=True))',
+        ]
+    )
+
+
+def main() -> None:
+    with errors_for_people():
+        values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        if not values["run"] or others:
+            raise UserError("which run? python -m tl_sweep.export run=<mlflow run id> [out=folder]")
+        print(export(values["run"], values["tracking.uri"], Path(values["out"])))
+
+
+if __name__ == "__main__":
+    main()

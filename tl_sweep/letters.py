@@ -1,0 +1,143 @@
+"""Train the embedded source: glyphs of three alphabets that stand in for ImageNet where there is no network.
+
+    python -m tl_sweep.letters [model=resnet_small] [source=letters] [seed=0] [out=tl_sweep/weights]
+
+makes the weights that the package ships (once with source=letters, once with source=letters_clean). A sweep with
+model.weights=letters on another backbone trains that backbone once, by the same recipe, and keeps it in weights.dir.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import Config, compose
+from tl_sweep.models.names import SMALL, architecture_label, architectures
+from tl_sweep.types import UserError
+
+DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__file__).parent / "weights")}
+RECIPE = 1  # part of a run's identity: raise it when anything below changes what is learnt
+BUDGET_FLOPS = 3e13  # of training: about five minutes on two cores
+MOST_EPOCHS = 12
+POOR_ACC = 0.5  # below this the source has hardly been learnt, and a person should know
+
+
+def ensure_trained(config: Config, path: Path) -> None:
+    """Train the backbone of ``config`` on its source unless ``path`` is there; other processes wait at the lock.
+
+    Raises:
+        UserError: weights that belong to the package are missing from it.
+    """
+    from filelock import FileLock
+
+    if path.exists():
+        return
+    if path.is_relative_to(Path(__file__).parent):
+        raise UserError(f"{path}: missing from the installed package; install it again, or: python -m tl_sweep.letters")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            train_source(source_config(config, str(config.model.weights), seed=0), path)
+
+
+def source_config(config: Config, source: str, seed: int) -> Config:
+    """The recipe: from scratch on ``source`` at the smallest size the backbone reads, for as long as the budget allows."""
+    row = architectures()[config.model.name]
+    step_px = row.patch_px or 1
+    image_px = -(-max(32, row.min_px) // step_px) * step_px
+    model = asdict(config.model) | {"weights": None, "sha256": None, "preprocessing": {}}
+    return compose(
+        {"freeze": "scratch", "data": source, "augment": "none", "optim": "auto"},
+        {
+            "model": model,
+            "data": {"image_size": image_px},
+            "batch_size": 64,
+            "epochs": MOST_EPOCHS,
+            "seed": seed,
+            "weights": {"dir": config.weights.dir},
+            "device": config.device,
+            "threads": config.threads,
+        },
+    )
+
+
+def train_source(config: Config, path: Path) -> float:
+    """Train by ``config``, write every tensor but the head's to ``path``; returns the source's test accuracy."""
+    from dataclasses import replace
+
+    from safetensors.torch import save_file
+
+    from tl_sweep.assemble import assemble
+    from tl_sweep.progress import EpochProgress
+    from tl_sweep.train import Position
+    from tl_sweep.training.evaluate import loss_and_accuracy, predict
+    from tl_sweep.training.loop import fit
+
+    config = replace(config, epochs=affordable_epochs(config))
+    run = assemble(config, pooled=True)
+    label = architecture_label(config.model)
+    print(f"training {label} on {config.data.name}, {config.epochs} epochs, once; kept in {path}", flush=True)
+    with EpochProgress(f"{config.data.name} {label}", config.epochs, Position()) as progress:
+        for record in fit(run.state, run.setup):
+            progress.show(record)
+    logits_NK = predict(run.state.model, run.test, run.setup.compute, config.batch_size)
+    _, test_acc = loss_and_accuracy(logits_NK, run.test.labels_N.cpu())
+    verdict = " – poor: expect little from these weights" if test_acc < POOR_ACC else ""
+    classes = len(run.images.class_names)
+    print(f"source accuracy of {label}: {test_acc:.3f} on {classes} classes{verdict}", flush=True)
+    description = {
+        "source": config.data.name,
+        "recipe": str(RECIPE),
+        "backbone": label,
+        "seed": str(config.seed),
+        "test_acc": f"{test_acc:.4f}",
+        "fingerprint": run.images.fingerprint,
+        "pooled": json.dumps(run.state.model.pooled),
+    }
+    heads = set(run.state.model.head_parameters())
+    tensors = {n: t.cpu().contiguous() for n, t in run.state.model.module.state_dict().items() if n not in heads}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial, metadata=description)
+    partial.replace(path)
+    return test_acc
+
+
+def affordable_epochs(config: Config) -> int:
+    """Epochs within the budget, counted in floating-point operations (a training step costs about three forwards)."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from tl_sweep.data.sources import open_data
+    from tl_sweep.data.splits import split
+    from tl_sweep.models.build import build_model
+    from tl_sweep.prepare import data_dir
+
+    images = open_data(config.data, data_dir(config))
+    image_px = config.data.image_size
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        model = build_model(config.model, len(images.class_names), image_px, weights=None, pooled=True, head_seed=0)
+        model.module.eval()
+        model(torch.zeros(1, 3, image_px, image_px))
+    per_epoch = 3 * counter.get_total_flops() * len(split(images, config.data).train)
+    return max(1, min(MOST_EPOCHS, int(BUDGET_FLOPS / per_epoch)))
+
+
+def main() -> None:
+    with errors_for_people():
+        values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        if others or values["source"] not in ("letters", "letters_clean") or not values["seed"].isdigit():
+            raise UserError("usage: python -m tl_sweep.letters [model=resnet_small] [source=letters|letters_clean] [seed=0]")
+        config = compose(
+            {"freeze": "scratch", "data": values["source"], "augment": "none", "optim": "auto", "model": values["model"]},
+            {},
+        )
+        name = f"{values['source']}-{architecture_label(config.model)}.safetensors"
+        train_source(source_config(config, values["source"], int(values["seed"])), Path(values["out"]) / name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Everything that can go wrong before the first job of a sweep, found before the first job: options, weights, data, store."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from tl_sweep.config import Config, ConfigError, local_path, parse
+from tl_sweep.models.names import architecture_label, model_problems
+from tl_sweep.models.weights import WeightsFile, WeightsSource, fetch, resolve, verified
+from tl_sweep.types import UserError
+
+
+def prepare(jobs: list[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Config]:
+    """Parse every job, then bring weights, data and the tracking store into place, each once.
+
+    What needs no import of torch is checked first, so that a slip is answered in about a second.
+
+    Raises:
+        ConfigError: every problem of every job; nothing was started.
+        UserError: weights, data or the store cannot be had.
+    """
+    configs = _parse_all(jobs, compose)
+    _refuse(configs, lambda config: model_problems(config.model, config.data.image_size))
+    _refuse(configs, _weights_problems)
+    _check_data(configs)
+    _refuse(configs, _plan_problems)
+    _obtain_weights(configs)
+    from tl_sweep.tracking.store import prepare_store
+
+    for uri, experiment in {(config.tracking.uri, config.tracking.experiment) for config in configs}:
+        prepare_store(uri, experiment)
+    return configs
+
+
+def weights_source(config: Config) -> WeightsSource | None:
+    """Where this run's weights come from; None when it starts at random."""
+    return resolve(config.model, local_path(config.weights.dir)) if config.freeze.pretrained else None
+
+
+def weights_file(config: Config) -> WeightsFile | None:
+    """The local file of this run's weights, verified; None when it starts at random. Trains or assembles it if need be."""
+    source = weights_source(config)
+    if source is None or source.kind == "none":
+        return None
+    if source.kind == "letters":
+        from tl_sweep.letters import ensure_trained
+
+        assert source.path is not None
+        ensure_trained(config, source.path)
+    if source.kind == "run":
+        from tl_sweep.runs import assembled_weights
+
+        return assembled_weights(config)
+    assert source.path is not None
+    return verified(source.path, source.sha256_prefixes)
+
+
+def uses_pooled_head(config: Config) -> bool:
+    """Locally trained ``letters`` weights know no hidden linear layers; their baseline goes without them, too."""
+    return config.model.weights in ("letters", "letters_clean")
+
+
+def data_dir(config: Config) -> Path:
+    """Where public data sets and the records of image folders are kept: beside the weights."""
+    return local_path(config.weights.dir).parent / "data"
+
+
+def _parse_all(jobs: list[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Config]:
+    configs: list[Config] = []
+    problems: dict[str, int] = defaultdict(int)
+    for job in jobs:
+        try:
+            configs.append(parse(compose(job)))
+        except ConfigError as error:
+            for problem in error.problems:
+                problems[problem] += 1
+    _raise_all(problems, len(jobs))
+    return configs
+
+
+def _refuse(configs: list[Config], check: Callable[[Config], Iterable[str]]) -> None:
+    problems: dict[str, int] = defaultdict(int)
+    for config in configs:
+        for problem in check(config):
+            problems[problem] += 1
+    _raise_all(problems, len(configs))
+
+
+def _raise_all(problems: dict[str, int], num_jobs: int) -> None:
+    if problems:
+        some = {problem: f"  [{count} of {num_jobs} jobs]" if num_jobs > 1 else "" for problem, count in problems.items()}
+        raise ConfigError([f"{problem}{suffix}" for problem, suffix in some.items()])
+
+
+def _weights_problems(config: Config) -> Iterable[str]:
+    try:
+        weights_source(config)
+    except UserError as error:
+        yield str(error)
+
+
+def _check_data(configs: list[Config]) -> None:
+    """Open and split each data set once; prints what a person should know about it."""
+    from tl_sweep.data.sources import open_data
+    from tl_sweep.data.splits import split
+
+    said: set[str] = set()
+    for config in _distinct(configs, lambda config: repr(config.data)):
+        images = open_data(config.data, data_dir(config))
+        for note in (*images.notes, *split(images, config.data).notes):
+            if note not in said:
+                said.add(note)
+                print(f"data: {note}", flush=True)
+
+
+def _plan_problems(config: Config) -> Iterable[str]:
+    """What only the architecture can tell: its number of stages, whether it has normalisation layers."""
+    from tl_sweep.training.recipe import plan_problems
+
+    num_stages, has_norm = _anatomy(config)
+    yield from plan_problems(config, num_stages, has_norm)
+
+
+_anatomies: dict[Hashable, tuple[int, bool]] = {}
+
+
+def _anatomy(config: Config) -> tuple[int, bool]:
+    """(stages, has normalisation layers) of the configured architecture, built without memory."""
+    import torch
+
+    from tl_sweep.models.build import build_model
+    from tl_sweep.training.freeze import has_norm_layers
+
+    where = (architecture_label(config.model), config.data.image_size)
+    if where not in _anatomies:
+        with torch.device("meta"):
+            model = build_model(
+                config.model, 2, config.data.image_size, weights=None, pooled=uses_pooled_head(config), head_seed=0
+            )
+        _anatomies[where] = model.num_stages, has_norm_layers(model)
+    return _anatomies[where]
+
+
+def _obtain_weights(configs: list[Config]) -> None:
+    needed = [config for config in configs if config.freeze.pretrained]
+    distinct = _distinct(needed, lambda config: (architecture_label(config.model), config.model.weights))
+    fetch([source for config in distinct if (source := weights_source(config)) is not None])
+    for config in distinct:
+        weights_file(config)
+
+
+def _distinct(configs: list[Config], identity: Callable[[Config], Hashable]) -> list[Config]:
+    return list({identity(config): config for config in configs}.values())

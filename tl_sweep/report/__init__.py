@@ -1,0 +1,1 @@
+"""From runs to answers: the choice on validation, tables, figures."""

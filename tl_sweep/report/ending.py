@@ -1,0 +1,50 @@
+"""A sweep's last lines: the table, what failed and why, where to look, and what is missing."""
+
+from __future__ import annotations
+
+import shlex
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tl_sweep.config import Config
+from tl_sweep.report.choice import choose
+from tl_sweep.report.table import comparison
+from tl_sweep.tracking.store import runs_of_sweep
+
+
+def print_ending(
+    configs: list[Config], sweep: str, arguments: list[str], failures: list[tuple[str, str]], seconds: float
+) -> None:
+    console = Console(width=None if Console().is_terminal else 160)
+    tracking = configs[0].tracking
+    if tracking.uri is not None:
+        cells = choose(runs_of_sweep(tracking.uri, tracking.experiment, sweep))
+        if cells:
+            console.print(comparison(cells))
+    else:
+        console.print("tracking.uri=null: no table, the runs are in their folders")
+    if failures:
+        console.print(_failure_table(failures))
+    finished = len(configs) - len(failures)
+    console.print(f"{finished} of {len(configs)} jobs finished in {seconds:.0f} s; {len(failures)} failed; sweep {sweep}")
+    if tracking.uri is not None:
+        console.print(f"see them side by side: mlflow ui --backend-store-uri {tracking.uri}", soft_wrap=True)
+    if all(config.freeze.pretrained for config in configs):
+        console.print(f"no baseline in this sweep; add it: {baseline_command(arguments)}", soft_wrap=True, markup=False)
+
+
+def baseline_command(arguments: list[str]) -> str:
+    """The same sweep with ``freeze=scratch``."""
+    kept = [argument for argument in arguments if not argument.startswith(("freeze=", "freeze."))]
+    return shlex.join(["python", "-m", "tl_sweep.train", "-m", *kept, "freeze=scratch"])
+
+
+def _failure_table(failures: list[tuple[str, str]]) -> Table:
+    table = Table(title="failed")
+    table.add_column("job")
+    table.add_column("why")
+    for job, reason in failures:
+        table.add_row(escape(job), escape(reason))
+    return table

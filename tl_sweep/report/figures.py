@@ -1,0 +1,43 @@
+"""Pictures of one run, as PNG: the confusion matrix and the learning curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+MOST_LABELLED = 40  # with more classes the tick labels would overlap
+
+
+def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -> None:
+    """Row-normalised colours; counts are written into the cells of small matrices."""
+    num_classes = len(class_names)
+    side = min(10.0, 3.0 + 0.35 * num_classes)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axes = figure.subplots()
+    shares_KK = counts_KK / np.maximum(counts_KK.sum(1, keepdims=True), 1)
+    axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="label", title="test images")
+    if num_classes <= MOST_LABELLED:
+        axes.set_xticks(range(num_classes), class_names, rotation=90)
+        axes.set_yticks(range(num_classes), class_names)
+    if num_classes <= 12:
+        for row, column in np.ndindex(counts_KK.shape):
+            colour = "white" if shares_KK[row, column] > 0.5 else "black"
+            axes.text(column, row, str(counts_KK[row, column]), ha="center", va="center", color=colour, fontsize=8)
+    figure.savefig(path, dpi=80)
+
+
+def curves(metrics_path: Path, path: Path) -> None:
+    """Loss and accuracy per epoch, from the run's own ``metrics.jsonl``."""
+    records = [json.loads(line) for line in metrics_path.read_text().splitlines()]
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
+        for split in ("train", "val"):
+            points = [(r["step"] + 1, r[f"{split}/{quantity}"]) for r in records if f"{split}/{quantity}" in r]
+            axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else None, label=split)
+        axes.set(xlabel="epoch", ylabel="accuracy" if quantity == "acc" else "cross-entropy (nats)")
+        axes.legend()
+    figure.savefig(path, dpi=80)

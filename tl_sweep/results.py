@@ -1,0 +1,81 @@
+"""What is written down about a run after it: test metrics, predictions, figures, checkpoint."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from tl_sweep.config import Config
+from tl_sweep.report import figures
+from tl_sweep.training.checkpoint import save_checkpoint
+from tl_sweep.training.evaluate import confusion_counts, final_metrics, predict
+from tl_sweep.training.freeze import fingerprint, frozen_tensors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tl_sweep.assemble import Run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+def test_and_save(folder: Path, config: Config, run: Run, seconds_so_far: float) -> Outcome:
+    """Evaluate test once, on the tensors that validation chose, and write everything that the run leaves behind."""
+    best, setup, model = run.state.best, run.setup, run.state.model
+    assert best is not None
+    logits = {
+        "val": predict(model, setup.val, setup.compute, config.batch_size),
+        "test": predict(model, run.test, setup.compute, config.batch_size),
+    }
+    test_labels_N = run.test.labels_N.cpu()
+    measured = final_metrics(logits["test"], test_labels_N, run.images.class_names)
+    metrics = {f"test/{name}": value for name, value in measured.items()}
+    metrics |= {
+        "best/val_acc": best.val_acc,
+        "best/val_loss": best.val_loss,
+        "best/epoch": float(best.epoch),
+        "peak_memory_mb": peak_memory_mb(setup.compute.device),
+        "seconds": seconds_so_far,
+    }
+    chosen = {"val": run.splits.val, "test": run.splits.test}
+    frames = [prediction_frame(run, split, chosen[split], logits[split]) for split in chosen]
+    pd.concat(frames).to_parquet(folder / "predictions.parquet", index=False)
+    figures.confusion(confusion_counts(logits["test"], test_labels_N), run.images.class_names, folder / "confusion.png")
+    figures.curves(folder / "metrics.jsonl", folder / "curves.png")
+    save_checkpoint(folder, config, run.images.class_names, run.weights, model, setup)
+    always_frozen = frozen_tensors(model, min(setup.plan, key=lambda phase: phase.frozen_stages))
+    return Outcome(metrics, {"frozen.sha256": fingerprint(always_frozen), "frozen.tensors": str(len(always_frozen))})
+
+
+def prediction_frame(run: Run, split: str, indices: np.ndarray, logits_NK: Tensor) -> pd.DataFrame:
+    """One row per image: split, id, label, predicted, and a probability per class."""
+    names = run.images.class_names
+    probabilities_NK = logits_NK.softmax(1).numpy()
+    frame = pd.DataFrame(
+        {
+            "split": split,
+            "id": [run.images.ids[index] for index in indices],
+            "label": [names[label] for label in run.images.labels_N[indices]],
+            "predicted": [names[label] for label in logits_NK.argmax(1).tolist()],
+        }
+    )
+    return frame.assign(**{f"p/{name}": probabilities_NK[:, k] for k, name in enumerate(names)})
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Of this process on the CPU (over its whole life), or of torch's allocator on the GPU, in MiB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

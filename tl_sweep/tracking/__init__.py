@@ -1,0 +1,1 @@
+"""Where runs are recorded: the only room that imports mlflow."""

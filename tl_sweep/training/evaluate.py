@@ -1,0 +1,79 @@
+"""Predictions and the numbers made of them. Evaluators count: sums over images, divided once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tl_sweep.models.stages import StagedModel
+from tl_sweep.training.examples import Compute, Examples
+
+CALIBRATION_BINS = 15
+
+
+@torch.no_grad()
+def features(
+    model: StagedModel, examples: Examples, compute: Compute, batch_size: int, epoch: int | None
+) -> Tensor:
+    """Pooled features (N, D), float32, of all stages in eval mode; ``epoch=None``: of the clean images."""
+    model.module.eval()
+    chunks = []
+    for first in range(0, len(examples), batch_size):
+        indices_B = np.arange(first, min(first + batch_size, len(examples)))
+        with compute.autocast():
+            chunks.append(model.run(examples.inputs(indices_B, epoch)).float())
+    return torch.cat(chunks)
+
+
+@torch.no_grad()
+def predict(model: StagedModel, examples: Examples, compute: Compute, batch_size: int) -> Tensor:
+    """Logits (N, K), float32 on the CPU, of the clean images in eval mode."""
+    model.module.eval()
+    chunks = []
+    for first in range(0, len(examples), batch_size):
+        indices_B = np.arange(first, min(first + batch_size, len(examples)))
+        with compute.autocast():
+            chunks.append(model(examples.inputs(indices_B, None)).float())
+    return torch.cat(chunks).cpu()
+
+
+def loss_and_accuracy(logits_NK: Tensor, labels_N: Tensor) -> tuple[float, float]:
+    """Mean cross-entropy in nats, and the share of images whose largest logit is their label's."""
+    loss = F.cross_entropy(logits_NK, labels_N).item()
+    return loss, (logits_NK.argmax(1) == labels_N).sum().item() / len(labels_N)
+
+
+def final_metrics(logits_NK: Tensor, labels_N: Tensor, class_names: tuple[str, ...]) -> dict[str, float]:
+    """What is reported once, on test: accuracy, macro-F1, balanced accuracy, AUROC, calibration error, recalls.
+
+    AUROC is one class against the rest, averaged over classes. The calibration error is the expected one (Guo et al.
+    2017) over 15 bins of confidence. Classes without a test image are left out of the averages.
+    """
+    from torchmetrics.functional import classification as measure
+
+    num_classes = len(class_names)
+    probabilities_NK = logits_NK.softmax(1)
+    present = torch.bincount(labels_N, minlength=num_classes) > 0
+    recall_K = measure.multiclass_recall(logits_NK, labels_N, num_classes, average=None)
+    f1_K = measure.multiclass_f1_score(logits_NK, labels_N, num_classes, average=None)
+    auroc_K = measure.multiclass_auroc(probabilities_NK, labels_N, num_classes, average=None)
+    calibration = measure.multiclass_calibration_error(probabilities_NK, labels_N, num_classes, CALIBRATION_BINS)
+    loss, accuracy = loss_and_accuracy(logits_NK, labels_N)
+    recalls = {f"recall/{name}": recall_K[k].item() for k, name in enumerate(class_names) if present[k]}
+    return {
+        "acc": accuracy,
+        "loss": loss,
+        "macro_f1": f1_K[present].mean().item(),
+        "balanced_acc": recall_K[present].mean().item(),
+        "auroc": auroc_K[present].mean().item(),
+        "calibration_error": calibration.item(),
+    } | recalls
+
+
+def confusion_counts(logits_NK: Tensor, labels_N: Tensor) -> np.ndarray:
+    """(K, K) counts: rows are labels, columns predictions."""
+    num_classes = logits_NK.shape[1]
+    pairs = labels_N * num_classes + logits_NK.argmax(1)
+    return torch.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).numpy()

@@ -1,0 +1,229 @@
+"""The training loop: phases, epochs, steps. A generator, no hooks: whoever wants to watch, iterates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tl_sweep.config import Config
+from tl_sweep.models.stages import StagedModel
+from tl_sweep.training import freeze
+from tl_sweep.training.averaging import WeightAverage
+from tl_sweep.training.evaluate import loss_and_accuracy, predict
+from tl_sweep.training.examples import Compute, Examples
+from tl_sweep.training.mixing import Mixing
+from tl_sweep.training.recipe import Group, make_optimizer, make_schedule, parameter_groups, solver_of
+from tl_sweep.training.solve import solve_head
+from tl_sweep.types import JobFailed
+
+FEWEST_TO_CHOOSE_ON = 200  # below this many validation images the last epoch is taken: a choice would be noise
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that stays the same during a run."""
+
+    config: Config
+    plan: tuple[freeze.Phase, ...]
+    train: Examples
+    val: Examples
+    compute: Compute
+    mixing: Mixing
+    class_weights_K: Tensor | None
+
+    @property
+    def validation_chooses(self) -> bool:
+        return len(self.val) >= FEWEST_TO_CHOOSE_ON
+
+
+@dataclass(frozen=True)
+class Best:
+    """The epoch that validation chose, and the tensors that the model had then."""
+
+    val_acc: float
+    val_loss: float
+    epoch: int
+    tensors: dict[str, Tensor] = field(repr=False)
+
+    def beats(self, other: Best | None) -> bool:
+        return other is None or (self.val_acc, -self.val_loss) > (other.val_acc, -other.val_loss)
+
+
+@dataclass
+class TrainState:
+    """All that changes during a run. Batch order, dropout and mixing follow from (seed, epoch): no RNG is kept."""
+
+    model: StagedModel
+    epoch: int = 0  # of the run, over all phases
+    groups: list[Group] = field(default_factory=list)
+    optimizer: torch.optim.Optimizer | None = None
+    schedule: torch.optim.lr_scheduler.LambdaLR | None = None
+    average: WeightAverage | None = None
+    phase_best: Best | None = None
+    best: Best | None = None
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch gave; ``metrics`` are flat ``name -> value`` pairs, ready for a tracker."""
+
+    epoch: int
+    phase: int
+    metrics: dict[str, float]
+
+    def __str__(self) -> str:
+        return f"phase {self.phase + 1}, " + ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items())
+
+
+def fit(state: TrainState, setup: Setup) -> Iterator[EpochRecord]:
+    """Train ``state.model`` through every phase, a record per epoch; then the model holds the run's best tensors.
+
+    Raises:
+        JobFailed: a loss that is not finite, or a frozen tensor that changed.
+    """
+    for number, phase in enumerate(setup.plan):
+        learning = freeze.enter(state.model, phase)
+        before = freeze.fingerprint(freeze.frozen_tensors(state.model, phase))
+        state.phase_best = None
+        run_phase = solve_phase if solver_of(setup.config) == "lbfgs" else train_phase
+        for metrics in run_phase(state, setup, phase, learning):
+            yield EpochRecord(state.epoch, number, metrics)
+            state.epoch += 1
+        assert state.phase_best is not None
+        load_tensors(state.model, state.phase_best.tensors)  # the next phase starts from this one's best
+        freeze.require_unchanged(before, freeze.frozen_tensors(state.model, phase), f"phase {number + 1}")
+        if not setup.validation_chooses or state.phase_best.beats(state.best):
+            state.best = state.phase_best
+    assert state.best is not None
+    load_tensors(state.model, state.best.tensors)
+
+
+def train_phase(
+    state: TrainState, setup: Setup, phase: freeze.Phase, learning: dict[str, torch.nn.Parameter]
+) -> Iterator[dict[str, float]]:
+    """The phase's epochs with a new optimiser, schedule and average; early stopping by ``patience`` ends it sooner."""
+    config = setup.config
+    steps = len(batches(len(setup.train), config.batch_size, np.random.default_rng(0)))
+    state.groups = parameter_groups(state.model, phase, config)
+    state.optimizer = make_optimizer(state.groups, config)
+    state.schedule = make_schedule(state.optimizer, phase.epochs * steps, config.optim.warmup)
+    decay = config.optim.ema_decay
+    state.average = None if decay is None else WeightAverage(learning, decay)
+    waited = 0
+    for _ in range(phase.epochs):
+        started_s = time.perf_counter()
+        metrics = train_epoch(state, setup, phase)
+        metrics["images_per_s"] = len(setup.train) / (time.perf_counter() - started_s)
+        with state.average.applied() if state.average else nullcontext():
+            improved = validate(state, setup, metrics)
+        yield metrics
+        waited = 0 if improved else waited + 1
+        if setup.validation_chooses and config.patience is not None and waited >= config.patience:
+            return
+
+
+def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[str, float]:
+    """One pass over the training images; returns mean loss, accuracy, rates and the first step's gradient norms."""
+    config, model = setup.config, state.model
+    assert state.optimizer is not None and state.schedule is not None
+    rng = np.random.default_rng([config.seed, state.epoch])
+    torch.manual_seed(int(rng.integers(2**63)))  # dropout, stochastic depth, mixing
+    freeze.set_training_mode(model, phase, config.freeze.batch_norm)
+    metrics = {f"lr/{group.name}": rate for group, rate in zip(state.groups, state.schedule.get_last_lr(), strict=True)}
+    losses, hits = [], []
+    for indices_B in batches(len(setup.train), config.batch_size, rng):
+        labels_B = setup.train.labels(indices_B)
+        images_BCHW, targets = setup.mixing(setup.train.inputs(indices_B, state.epoch), labels_B)
+        with setup.compute.autocast():
+            with torch.no_grad():
+                prefix = model.run(images_BCHW, 0, phase.frozen_stages)
+            logits_BK = model.head(model.run(prefix, phase.frozen_stages))
+        loss = F.cross_entropy(
+            logits_BK.float(), targets, setup.class_weights_K, label_smoothing=config.optim.label_smoothing
+        )
+        state.optimizer.zero_grad()
+        loss.backward()
+        if not losses:
+            metrics |= gradient_norms(state.groups)
+        if config.optim.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_([p for g in state.groups for p in g.parameters], config.optim.clip_norm)
+        state.optimizer.step()
+        state.schedule.step()
+        if state.average:
+            state.average.update()
+        losses.append(loss.detach())
+        hits.append((logits_BK.detach().argmax(1) == labels_B).sum())
+    losses_S = torch.stack(losses)  # read once an epoch: reading every step would stall a GPU
+    require_finite(losses_S, state.epoch, metrics["lr/head"])
+    return metrics | {"train/loss": losses_S.mean().item(), "train/acc": sum(hits).item() / len(setup.train)}
+
+
+def solve_phase(
+    state: TrainState, setup: Setup, phase: freeze.Phase, learning: dict[str, torch.nn.Parameter]
+) -> Iterator[dict[str, float]]:
+    """The whole phase as one convex problem: the head on frozen features of all the views its epochs would show."""
+    started_s = time.perf_counter()
+    state.epoch += phase.epochs - 1
+    metrics = solve_head(state.model, setup.train, setup.val, phase.epochs, setup)
+    metrics["images_per_s"] = len(setup.train) * phase.epochs / (time.perf_counter() - started_s)
+    validate(state, setup, metrics)
+    yield metrics
+
+
+def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool:
+    """Add validation loss and accuracy to ``metrics``; keep the tensors if this epoch is the phase's choice so far."""
+    logits_NK = predict(state.model, setup.val, setup.compute, setup.config.batch_size)
+    metrics["val/loss"], metrics["val/acc"] = loss_and_accuracy(logits_NK, setup.val.labels_N.cpu())
+    now = Best(metrics["val/acc"], metrics["val/loss"], state.epoch, {})
+    improved = now.beats(state.phase_best)
+    if improved or not setup.validation_chooses:
+        names = freeze.moving_tensors(state.model, setup.plan)
+        state.phase_best = Best(now.val_acc, now.val_loss, now.epoch, copy_tensors(state.model, names))
+    return improved
+
+
+def batches(count: int, batch_size: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """A random order of ``count`` images cut into batches; a last batch of one image is merged into the one before."""
+    order = rng.permutation(count)
+    cuts = list(range(batch_size, count, batch_size))
+    if cuts and count - cuts[-1] == 1:
+        cuts.pop()
+    return np.split(order, cuts)
+
+
+def gradient_norms(groups: list[Group]) -> dict[str, float]:
+    """Euclidean norm of the gradient per stage and head, of this step."""
+    squares: dict[str, Tensor] = {}
+    for group in groups:
+        norms = torch.stack([p.grad.norm() for p in group.parameters if p.grad is not None])
+        squares[group.name] = squares.get(group.name, torch.zeros((), device=norms.device)) + norms.square().sum()
+    return {f"grad_norm/{name}": square.sqrt().item() for name, square in squares.items()}
+
+
+def require_finite(losses_S: Tensor, epoch: int, lr: float) -> None:
+    bad = (~torch.isfinite(losses_S)).nonzero()
+    if len(bad):
+        step = int(bad[0, 0])
+        raise JobFailed(
+            f"the training loss is {losses_S[step].item()} at epoch {epoch + 1}, step {step + 1}, head rate {lr:g}: "
+            "lower optim.lr (or optim.lr_scale), or set optim.clip_norm=1"
+        )
+
+
+def copy_tensors(model: StagedModel, names: list[str]) -> dict[str, Tensor]:
+    tensors = model.module.state_dict()
+    return {name: tensors[name].detach().clone() for name in names}
+
+
+def load_tensors(model: StagedModel, tensors: dict[str, Tensor]) -> None:
+    mine = model.module.state_dict()
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            mine[name].copy_(tensor)

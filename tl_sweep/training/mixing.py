@@ -1,0 +1,25 @@
+"""Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) by torchvision; governed by the run's seed, not a view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from tl_sweep.config import AugmentConfig
+
+Mixing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def make_mixing(augment: AugmentConfig, num_classes: int) -> Mixing:
+    """``(images_BCHW, labels_B) -> (images_BCHW, targets)``; targets are labels_B, or soft (B, K) when mixed."""
+    if not augment.mixup and not augment.cutmix:
+        return lambda images_BCHW, labels_B: (images_BCHW, labels_B)
+    from torchvision.transforms import v2
+
+    choices = []
+    if augment.mixup:
+        choices.append(v2.MixUp(alpha=augment.mixup, num_classes=num_classes))
+    if augment.cutmix:
+        choices.append(v2.CutMix(alpha=augment.cutmix, num_classes=num_classes))
+    return choices[0] if len(choices) == 1 else v2.RandomChoice(choices)

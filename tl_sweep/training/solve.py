@@ -1,0 +1,90 @@
+"""A linear head on frozen features, solved: multinomial logistic regression with an L2 penalty chosen on validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tl_sweep.models.stages import StagedModel
+from tl_sweep.training.evaluate import features
+from tl_sweep.training.examples import Examples
+from tl_sweep.types import JobFailed, UserError
+
+if TYPE_CHECKING:
+    from tl_sweep.training.loop import Setup
+
+MOST_FEATURES = 2**31  # float32 numbers kept in memory at once: 8 GiB
+
+
+def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: int, setup: Setup) -> dict[str, float]:
+    """Fit the head to the features of every view that ``num_views`` epochs would show; returns what was chosen.
+
+    Each penalty of ``optim.l2`` is solved by L-BFGS (Liu & Nocedal 1989), strongest first, each from the solution
+    before; the one with the smallest validation cross-entropy stays. A penalty of 1 weighs like one training image.
+
+    Raises:
+        UserError: the features would not fit into memory.
+        JobFailed: features that are not finite.
+    """
+    optim, batch_size = setup.config.optim, setup.config.batch_size
+    views = range(num_views) if setup.config.augment.views is None else range(min(num_views, setup.config.augment.views))
+    if len(views) * len(train) * model.feature_dim > MOST_FEATURES:
+        raise UserError(
+            f"optim=lbfgs: {len(views)} views of {len(train)} images are too many features for memory; "
+            "set augment.views=1 (or a few), or optim=sgd"
+        )
+    seen = [features(model, train, setup.compute, batch_size, view) for view in views]
+    train_MD, labels_M = torch.cat(seen), train.labels_N.repeat(len(seen))
+    val_ND = features(model, val, setup.compute, batch_size, None)
+    if not torch.isfinite(train_MD).all():
+        raise JobFailed("the frozen features are not finite: the weights do not fit this model or its preprocessing")
+    mean_D, std_D = train_MD.mean(0), train_MD.std(0, correction=0).clamp_min(1e-6)
+    train_MD, val_ND = (train_MD - mean_D) / std_D, (val_ND - mean_D) / std_D
+
+    weight_KD = torch.zeros(len(train.class_names), model.feature_dim, device=train_MD.device)
+    bias_K = torch.zeros(len(train.class_names), device=train_MD.device)
+    best: tuple[float, float, Tensor, Tensor] | None = None
+    for l2 in sorted(optim.l2, reverse=True):
+        _solve(weight_KD, bias_K, train_MD, labels_M, l2 / len(train), setup)
+        val_loss = F.cross_entropy(F.linear(val_ND, weight_KD, bias_K), val.labels_N).item()
+        if best is None or val_loss < best[0]:
+            best = (val_loss, l2, weight_KD.clone(), bias_K.clone())
+    assert best is not None
+    _, l2, weight_KD, bias_K = best
+    scores_MK = F.linear(train_MD, weight_KD, bias_K)
+    _write_head(model, weight_KD / std_D, bias_K - (weight_KD / std_D) @ mean_D)
+    return {
+        "l2": l2,
+        "train/loss": F.cross_entropy(scores_MK, labels_M).item(),
+        "train/acc": (scores_MK.argmax(1) == labels_M).float().mean().item(),
+    }
+
+
+def _solve(weight_KD: Tensor, bias_K: Tensor, features_MD: Tensor, labels_M: Tensor, l2: float, setup: Setup) -> None:
+    """Minimise mean cross-entropy + l2/2 · ‖weight‖² in place, to a gradient of 1e-6."""
+    with torch.enable_grad():
+        weight, bias = weight_KD.clone().requires_grad_(), bias_K.clone().requires_grad_()
+        solver = torch.optim.LBFGS(
+            [weight, bias], max_iter=300, tolerance_grad=1e-6, history_size=20, line_search_fn="strong_wolfe"
+        )
+
+        def objective() -> Tensor:
+            solver.zero_grad()
+            logits_MK = F.linear(features_MD, weight, bias)
+            smoothing = setup.config.optim.label_smoothing
+            loss = F.cross_entropy(logits_MK, labels_M, setup.class_weights_K, label_smoothing=smoothing)
+            loss = loss + 0.5 * l2 * weight.square().sum()
+            loss.backward()
+            return loss
+
+        solver.step(objective)
+    weight_KD.copy_(weight.detach())
+    bias_K.copy_(bias.detach())
+
+
+def _write_head(model: StagedModel, weight_KD: Tensor, bias_K: Tensor) -> None:
+    for parameter in model.head_parameters().values():
+        parameter.data.copy_(weight_KD if parameter.ndim == 2 else bias_K)

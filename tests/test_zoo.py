@@ -133,8 +133,8 @@ def test_tensors_of_the_stages_and_the_head_are_all_there_are(renewed):
     assert set(renewed.head_parameters()) == {f"{renewed.head_name}.weight", f"{renewed.head_name}.bias"}
 
 
-def test_there_are_three_to_eight_stages_with_parameters_and_distinct_names(original):
-    assert 3 < original.num_stages + ("shuffle" in original.family) <= 8
+def test_there_are_four_to_eight_stages_with_parameters_and_distinct_names(original):
+    assert 4 <= original.num_stages <= 8
     assert len({stage.name for stage in original.stages}) == original.num_stages
     assert all(original.stage_parameters(k) for k in range(original.num_stages))
 
@@ -177,11 +177,13 @@ def test_a_backward_pass_reaches_every_parameter(renewed, images_BCHW):
 
 @pytest.mark.parametrize("option", ONE_PER_FAMILY.values(), ids=ONE_PER_FAMILY.keys())
 @pytest.mark.parametrize("pooled", [False, True], ids=["hidden", "pooled"])
-def test_the_recipe_rebuilds_the_model_in_plain_pytorch(option, pooled, images_BCHW):
+def test_the_recipe_rebuilds_the_model_in_plain_pytorch(option, pooled, images_BCHW, monkeypatch):
     config = ModelConfig(**CONFIGS[option], dropout=0.5)
     if pooled and FAMILIES[architecture(config.name).family].pooled is None:
         pytest.skip("no hidden linear layers to leave out")
     model = build_model(config, CLASSES, IMAGE_PX, weights=None, head_seed=0, pooled=pooled)
+    for name in DRAWS:  # every tensor is loaded below
+        monkeypatch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
     scope = {"torchvision": torchvision, "tl_sweep": tl_sweep, "nn": nn}
     scope["model"] = eval(model.recipe.constructor, scope)
     exec(model.head_recipe(CLASSES), scope)
@@ -208,8 +210,8 @@ def test_dropout_is_applied_once_and_only_in_training():
     model = build_model(config, CLASSES, IMAGE_PX, weights=None, head_seed=0)
     head = model.module.get_submodule(model.head_name)
     nn.init.constant_(head.weight, 1.0)
-    counts_B1 = head.train()(torch.ones(200, model.feature_dim))[:, :1] / 2
-    assert counts_B1.mean() / model.feature_dim == pytest.approx(0.5, abs=0.01)
+    kept_BK = head.train()(torch.ones(200, model.feature_dim)) / 2  # what dropout keeps, it doubles
+    assert kept_BK.mean().item() / model.feature_dim == pytest.approx(0.5, abs=0.01)
     assert torch.equal(head.eval()(torch.ones(1, model.feature_dim)), torch.full((1, CLASSES), float(model.feature_dim)))
     assert [m for m in model.module.modules() if isinstance(m, nn.Dropout)] == []
 

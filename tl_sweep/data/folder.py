@@ -27,11 +27,12 @@ def open_folder(config: DataConfig, data_dir: Path) -> Found:
     files = [(path, split, folder) for split, folder in folders for path in _files(folder)]
     images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
     _check_not_empty(class_names, images, learned_from=splits[0][1])
+    label_of = {name: label for label, name in enumerate(class_names)}
     ignored = Counter(path.suffix.lower() or path.name for path, _, _ in files if path.suffix.lower() not in EXTENSIONS)
     return found_files(
         paths=[path for path, _, _ in images],
         ids=[path.relative_to(root).as_posix() for path, _, _ in images],
-        labels=[class_names.index(folder.name) for _, _, folder in images],
+        labels=[label_of[folder.name] for _, _, folder in images],
         splits=[split for _, split, _ in images],
         class_names=class_names,
         data_dir=data_dir,

@@ -73,16 +73,21 @@ def letters_clean() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
 
 def _render(glyph: str, font: str, size_px: int, side_px: int, dx: int = 0, dy: int = 0) -> np.ndarray:
     """White on black, its box centred (and then moved), uint8 (side, side)."""
-    from matplotlib import get_data_path
-
-    path = Path(get_data_path(), "fonts", "ttf", f"{font}.ttf")
-    face = ImageFont.truetype(str(path), size_px, layout_engine=ImageFont.Layout.BASIC)
+    face = _face(font, size_px)
     image = Image.new("L", (side_px, side_px))
     centre = (side_px / 2 + dx, side_px / 2 + dy)
     left, top, right, bottom = face.getbbox(glyph)
     corner = (centre[0] - (left + right) / 2, centre[1] - (top + bottom) / 2)
     ImageDraw.Draw(image).text(corner, glyph, fill=255, font=face)
     return np.asarray(image)
+
+
+@lru_cache
+def _face(font: str, size_px: int) -> ImageFont.FreeTypeFont:
+    from matplotlib import get_data_path
+
+    path = Path(get_data_path(), "fonts", "ttf", f"{font}.ttf")
+    return ImageFont.truetype(str(path), size_px, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _distance(glyph: str, font: str) -> np.ndarray:

@@ -43,7 +43,7 @@ def split(images: ImageSet, config: DataConfig) -> Splits:
     """
     units_N = _units(images)
     own_N, leak_notes = _without_leaks(images, units_N)
-    test_N = _test(images, own_N, _ranked(images, units_N, f"test {config.split_seed}"))
+    test_N = _test(images, own_N, units_N, config.split_seed)
     free_N = ~test_N & (own_N != LEAK)
     pool = [unit[free_N[unit]] for unit in _ranked(images, units_N, f"subset {config.subset_seed}")]
     val_N = (own_N == "val") if (own_N == "val").any() else _every_fifth(images, pool)
@@ -90,11 +90,12 @@ def _ranked(images: ImageSet, units_N: np.ndarray, key: str) -> list[np.ndarray]
     return [np.array(unit) for unit in units.values()]
 
 
-def _test(images: ImageSet, own_N: np.ndarray, ranked: list[np.ndarray]) -> np.ndarray:
+def _test(images: ImageSet, own_N: np.ndarray, units_N: np.ndarray, seed: int) -> np.ndarray:
     """The source's own test split, or whole units that make up a fifth of each class as nearly as they can."""
     if (own_N == "test").any():
         return own_N == "test"
-    ranked = [unit for unit in ranked if np.isin(own_N[unit], ("train", "")).all()]
+    pool_N = np.isin(own_N, ("train", ""))
+    ranked = [unit for unit in _ranked(images, units_N, f"test {seed}") if pool_N[unit].all()]
     test_N = np.zeros(len(images), dtype=bool)
     if not ranked:
         return test_N

@@ -58,7 +58,7 @@ def final_metrics(logits_NK: Tensor, labels_N: Tensor, class_names: tuple[str, .
     present = torch.bincount(labels_N, minlength=num_classes) > 0
     recall_K = measure.multiclass_recall(logits_NK, labels_N, num_classes, average=None)
     f1_K = measure.multiclass_f1_score(logits_NK, labels_N, num_classes, average=None)
-    auroc_K = measure.multiclass_auroc(probabilities_NK, labels_N, num_classes, average=None)
+    auroc = [measure.binary_auroc(probabilities_NK[:, k], (labels_N == k).long()) for k in range(num_classes) if present[k]]
     calibration = measure.multiclass_calibration_error(probabilities_NK, labels_N, num_classes, CALIBRATION_BINS)
     loss, accuracy = loss_and_accuracy(logits_NK, labels_N)
     recalls = {f"recall/{name}": recall_K[k].item() for k, name in enumerate(class_names) if present[k]}
@@ -67,7 +67,7 @@ def final_metrics(logits_NK: Tensor, labels_N: Tensor, class_names: tuple[str, .
         "loss": loss,
         "macro_f1": f1_K[present].mean().item(),
         "balanced_acc": recall_K[present].mean().item(),
-        "auroc": auroc_K[present].mean().item(),
+        "auroc": torch.stack(auroc).mean().item(),
         "calibration_error": calibration.item(),
     } | recalls
 

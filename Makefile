@@ -4,6 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export MPLBACKEND := Agg
+TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help sweep test test-slow check bench ui lock letters clean
@@ -15,16 +16,16 @@ sweep: $(READY) ## install, then run the embedded sweep: 40 runs on handwritten 
 	$(BIN)/python -m tl_sweep.train -m sweep=quickstart
 
 test: $(READY) ## install, then run the tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(TEST) -m "not slow"
 
 test-slow: $(READY) ## the slow tests alone
-	$(BIN)/python -m pytest -m slow
+	$(TEST) -m slow
 
 check: $(READY) ## lint, types, import direction
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n 0 tests/test_architecture.py
+	$(TEST) -n 0 tests/test_architecture.py
 
 bench: $(READY) ## measure the cost of a job around its training; prints a table
 	$(BIN)/python scripts/bench.py

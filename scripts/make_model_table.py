@@ -75,7 +75,7 @@ def row(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    rows = {name: OWN_ROW for name in OWN_NAMES} | {name: row(name) for name in models.list_models(module=models)}
+    rows = dict.fromkeys(OWN_NAMES, OWN_ROW) | {name: row(name) for name in models.list_models(module=models)}
     lines = [f"{json.dumps(name)}: {json.dumps(rows[name])}" for name in sorted(rows)]
     TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{len(rows)} models in {TABLE}")

@@ -1,13 +1,18 @@
-"""What several test files share: one thread of torch, and small configurations."""
+"""What several test files share: one thread of torch, small configurations, recorded runs, and the command in process."""
 
 from __future__ import annotations
 
+import sys
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
+from PIL import Image
 
 from tl_sweep.config import Config, compose
 
@@ -16,28 +21,31 @@ ASSETS = Path(__file__).parents[1].parent / "shared" / "assets"
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)
 
 
 @pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., Config]:
+    """``config_in`` for this test's own folder and a database that does not exist yet."""
+    return partial(config_in, tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def config_in(folder: Path, uri: str | None, options: dict[str, str] | None = None, **values: Any) -> Config:
     """Five labelled digits per class at 32 px on our small net from random weights; options by group, values nested."""
-
-    def make(options: dict[str, str] | None = None, **values: Any) -> Config:
-        chosen = {"model": "resnet_small", "freeze": "none", "optim": "auto", "data": "digits", "augment": "light"}
-        base = {
-            "model": {"weights": None},
-            "data": {"shots": 5},
-            "epochs": 2,
-            "threads": 1,
-            "num_workers": 1,
-            "output": {"dir": str(tmp_path / "runs")},
-            "weights": {"dir": str(tmp_path / "weights")},
-            "tracking": {"uri": f"sqlite:///{tmp_path / 'mlflow.db'}"},
-        }
-        return compose(chosen | (options or {}), _merged(base, values))
-
-    return make
+    chosen = {"model": "resnet_small", "freeze": "none", "optim": "auto", "data": "digits", "augment": "light"}
+    base = {
+        "model": {"weights": None},
+        "data": {"shots": 5},
+        "epochs": 2,
+        "threads": 1,
+        "num_workers": 1,
+        "output": {"dir": str(folder / "runs")},
+        "weights": {"dir": str(folder / "weights")},
+        "tracking": {"uri": uri},
+    }
+    return compose(chosen | (options or {}), _merged(base, values))
 
 
 def _merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -46,3 +54,90 @@ def _merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
         inner = merged.get(name)
         merged[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
     return merged
+
+
+@pytest.fixture(scope="session")
+def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One database for every test that does not look at the database itself: making one takes seconds."""
+    from tl_sweep.tracking.store import prepare_store
+
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
+    prepare_store(uri, "tl_sweep")
+    return uri
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A run that ended well: what it was told, where it lies, what it returned."""
+
+    config: Config
+    folder: Path
+    uri: str
+    run_id: str
+    val_acc: float
+
+
+def record(config: Config, folder: Path) -> Recorded:
+    """Train, test and record in process, as one job of a sweep of its own."""
+    from tl_sweep.logs import log_to
+    from tl_sweep.tracking.store import runs_of_sweep
+    from tl_sweep.train import Position, run_job
+
+    folder.mkdir(parents=True)
+    sweep, uri = uuid.uuid4().hex[:12], config.tracking.uri
+    assert uri is not None
+    with log_to(folder / "run.log"):
+        val_acc = run_job(config, folder, Position(sweep_id=sweep, overrides=("epochs=2", "seed=0")))
+    (run,) = runs_of_sweep(uri, config.tracking.experiment, sweep)
+    return Recorded(config, folder, uri, run.run_id, val_acc)
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory, store_uri: str) -> Recorded:
+    """Two epochs of our small net on digits."""
+    folder = tmp_path_factory.mktemp("small run")
+    return record(config_in(folder, store_uri), folder / "run")
+
+
+@pytest.fixture(scope="session")
+def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve images in each of three classes, told apart by their colour."""
+    root, rng = tmp_path_factory.mktemp("My Photos (2024)"), np.random.default_rng(0)
+    for colour, name in enumerate(("red", "green", "blue")):
+        (root / name).mkdir()
+        for number in range(12):
+            pixels_HWC = rng.integers(0, 100, (40, 48, 3), dtype=np.uint8)
+            pixels_HWC[..., colour] += 150
+            Image.fromarray(pixels_HWC).save(root / name / f"{number:02d}.png")
+    return root
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command left behind: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Answer]:
+    """``command(main, "freeze=all", …)`` runs a command's ``main`` in this process, in an empty folder."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(main: Callable[[], None], *arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["command", *arguments])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Answer(code, *capsys.readouterr())
+
+    return run

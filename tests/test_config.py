@@ -76,7 +76,10 @@ def test_subset_seed_follows_seed_and_zero_counts() -> None:
         (["data.shots=5", "data.fraction=0.5"], "data.shots=5 and data.fraction=0.5: give one of them"),
         (["freeze=depth"], "freeze=depth: how deep? give freeze.frozen_stages=0, 1, …"),
         (["freeze.frozen_stages=2"], "freeze.frozen_stages=2: only freeze=depth reads it, not freeze=early"),
-        (["freeze.phases=[{frozen: most}]"], "freeze.phases[0].frozen=most: allowed: a number of stages, half, all, each"),
+        (
+            ["freeze.phases=[{frozen: most}]"],
+            "freeze.phases[0].frozen=most: allowed: a number of stages, half, all, each",
+        ),
         (["freeze.phases=[]"], "freeze=early: freeze.phases is empty"),
         (["freeze=all", "optim=lbfgs", "optim.lr=1"], "optim.lr=1.0: L-BFGS searches its own step"),
         (["optim=lbfgs", "augment.mixup=0.2"], "mixed images"),

@@ -91,7 +91,9 @@ def test_fine_tuning_grids_reach_the_usual_backbone_rates(
 def test_groups_hold_every_learning_parameter_once(make_config: Callable[..., Config], small: StagedModel) -> None:
     phase = freeze.Phase(1, "all", 1.0, 1)
     learning = freeze.enter(small, phase)
-    grouped = [id(parameter) for group in parameter_groups(small, phase, make_config()) for parameter in group.parameters]
+    grouped = [
+        id(parameter) for group in parameter_groups(small, phase, make_config()) for parameter in group.parameters
+    ]
     assert sorted(grouped) == sorted(id(parameter) for parameter in learning.values())
 
 

@@ -30,7 +30,7 @@ def test_imagenet_depths_have_torchvisions_parameter_counts(depth):
 
 
 @pytest.mark.parametrize(
-    "depth, millions", [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)], ids=lambda value: str(value)
+    ("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7)], ids=lambda value: str(value)
 )
 def test_cifar_depths_have_the_papers_parameter_counts(depth, millions):
     """Table 6 of the paper; the projections (its option B) add 3 thousand."""
@@ -62,7 +62,7 @@ def test_depth_counts_the_weighted_layers(depth):
 
 @pytest.mark.parametrize("block_type", [ResidualBlock, BottleneckBlock])
 @pytest.mark.parametrize(
-    "in_channels, out_channels, stride, projected",
+    ("in_channels", "out_channels", "stride", "projected"),
     [(64, 64, 1, False), (64, 64, 2, True), (64, 128, 1, True), (64, 128, 2, True)],
     ids=["same", "strided", "wider", "strided-wider"],
 )
@@ -107,7 +107,8 @@ def test_deep_networks_are_finite_at_the_start(norm, residual):
 
 
 @pytest.mark.parametrize(
-    "norm, kind, biased", [("batch", nn.BatchNorm2d, False), ("group", nn.GroupNorm, False), ("none", type(None), True)]
+    ("norm", "kind", "biased"),
+    [("batch", nn.BatchNorm2d, False), ("group", nn.GroupNorm, False), ("none", type(None), True)],
 )
 def test_norm_is_what_was_asked_for(norm, kind, biased):
     model = meta(20, norm=norm)
@@ -116,7 +117,7 @@ def test_norm_is_what_was_asked_for(norm, kind, biased):
     assert {m.bias is not None for m in model.modules() if isinstance(m, nn.Conv2d)} == {biased}
 
 
-@pytest.mark.parametrize("depth, image_px, features_px", [(8, 32, 8), (18, 64, 2), (50, 64, 2)])
+@pytest.mark.parametrize(("depth", "image_px", "features_px"), [(8, 32, 8), (18, 64, 2), (50, 64, 2)])
 def test_layers_halve_the_image(depth, image_px, features_px):
     model = ResidualNet(depth, 7).eval()
     sizes = []

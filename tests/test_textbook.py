@@ -115,7 +115,7 @@ def test_the_head_follows_torchs_seed(weights):
 
 
 @pytest.mark.parametrize(
-    "arguments, problem",
+    ("arguments", "problem"),
     [
         ({"name": "vgg11"}, "name='vgg11': not one of torchvision's ResNets, such as 'resnet18'"),
         ({"name": "resnet19"}, "did you mean 'resnet18'?"),
@@ -130,7 +130,7 @@ def test_what_cannot_be_loaded_is_refused(arguments, problem):
     assert problem in str(error.value)
 
 
-@pytest.mark.parametrize("stride, channels", [(1, 16), (2, 32)], ids=["identity", "projection"])
+@pytest.mark.parametrize(("stride", "channels"), [(1, 16), (2, 32)], ids=["identity", "projection"])
 def test_residual_block_has_the_textbooks_parts(stride, channels):
     block = ResidualBlock(16, channels, stride=stride)
     assert {"conv1", "bn1", "conv2", "bn2", "shortcut"} <= {name for name, _ in block.named_children()}

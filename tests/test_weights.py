@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from tl_sweep.config import ModelConfig
 from tl_sweep.models import weights as weights_module
 from tl_sweep.models.build import build_model
+from tl_sweep.models.names import architecture_label
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights import (
     WeightsFile,
@@ -72,12 +73,13 @@ def kind_of(value: str | None) -> str:
 
 
 @pytest.mark.parametrize(
-    "value, kind",
+    ("value", "kind"),
     [
         (None, "none"),
         ("imagenet", "download"),
         ("IMAGENET1K_V1", "download"),
         ("letters", "letters"),
+        ("letters_clean", "letters"),
         ("run:0123abc", "run"),
         ("run:weights.pth", "run"),
         ("resnet18.pth", "file"),
@@ -91,14 +93,15 @@ def test_values_are_resolved_in_the_documented_order(value, kind):
 
 
 @pytest.mark.parametrize(
-    "name, value, problem",
+    ("name", "value", "problem"),
     [
         ("resnet18", "none", "model.weights='none': no such weights; did you mean null?"),
         ("resnet18", "", "model.weights='': no such weights; did you mean null?"),
         ("resnet18", "IMAGENET1K_V2", "model.weights='IMAGENET1K_V2': resnet18 has no such weights; allowed are null, "
-         "letters, imagenet, IMAGENET1K_V1, run:<id> and the path of a file; did you mean 'IMAGENET1K_V1'?"),
+         "letters, letters_clean, imagenet, IMAGENET1K_V1, run:<id> and the path of a file; did you mean "
+         "'IMAGENET1K_V1'?"),
         ("residual", "imagenet", "model.weights='imagenet': residual has no such weights; allowed are null, letters, "
-         "run:<id> and the path of a file"),
+         "letters_clean, run:<id> and the path of a file"),
         ("resnet81", "imagenet", "model.name=resnet81: neither torchvision nor we (resnet_small, residual) have it. "
          "did you mean 'resnet18'?"),
     ],
@@ -116,7 +119,9 @@ def test_imagenet_is_torchvisions_default_in_torchs_own_cache(torch_home):
     assert source.sha256_prefixes == ("11ad3fa6",)
 
 
-@pytest.mark.parametrize("variables", [{"TORCH_HOME": "/t"}, {"XDG_CACHE_HOME": "/x"}, {}], ids=["torch", "xdg", "home"])
+@pytest.mark.parametrize(
+    "variables", [{"TORCH_HOME": "/t"}, {"XDG_CACHE_HOME": "/x"}, {}], ids=["torch", "xdg", "home"]
+)
 def test_the_cache_is_where_torch_hub_looks(variables, monkeypatch):
     for variable in ("TORCH_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
@@ -125,16 +130,16 @@ def test_the_cache_is_where_torch_hub_looks(variables, monkeypatch):
     assert str(checkpoints_dir()) == os.path.join(torch.hub.get_dir(), "checkpoints")
 
 
-def test_letters_of_the_small_network_are_shipped_and_others_are_kept_in_weights_dir():
-    shipped = letters_path(SMALL, Path("/w"))
-    assert shipped.parts[-3:] == ("tl_sweep", "weights", "letters-resnet_small.safetensors")
-    assert letters_path(ModelConfig(name="vgg11"), Path("/w")) == Path("/w/letters-vgg11.safetensors")
-    other = ModelConfig(name="resnet_small", norm="group")
-    assert letters_path(other, Path("/w")) == Path("/w/letters-resnet_small-group.safetensors")
+@pytest.mark.parametrize("value", ["letters", "letters_clean"])
+def test_letters_weights_of_the_small_network_are_shipped_and_others_kept_in_weights_dir(value):
+    shipped = letters_path(ModelConfig(name="resnet_small", weights=value), Path("/w"))
+    assert shipped.parts[-3:] == ("tl_sweep", "weights", f"{value}-resnet_small.safetensors")
+    for config in (ModelConfig(name="vgg11", weights=value), ModelConfig("resnet_small", value, norm="group")):
+        assert letters_path(config, Path("/w")) == Path(f"/w/{value}-{architecture_label(config)}.safetensors")
 
 
 @pytest.mark.parametrize(
-    "filename, sha256, prefixes",
+    ("filename", "sha256", "prefixes"),
     [
         ("resnet18.pth", None, ()),
         ("squeezenet1_1-imagenet.pth", None, ()),
@@ -265,8 +270,8 @@ def test_a_truncated_file_in_the_cache_is_refused_by_its_hash(closed_url):
     source.path.write_bytes(b"half a file")
     begins = hashlib.sha256(b"half a file").hexdigest()[:8]
     assert problems_of(fetch, [source]) == [
-        f"{source.path}: its SHA-256 begins with {begins}, its name says f37072fd; it is truncated or another file: "
-        "remove it, or give the right one"
+        f"{source.path}: its SHA-256 begins with {begins}, its name says f37072fd; remove it, or rename it if these "
+        "digits are no hash"
     ]
 
 
@@ -277,8 +282,8 @@ def test_missing_and_wrong_files_are_reported_together(tmp_path):
     configs = [ModelConfig(name="resnet18", weights=f"{tmp_path}/{name}", sha256=sha256) for name, sha256 in given]
     assert problems_of(fetch, [resolve(config, Path("weights")) for config in configs]) == [
         f"{tmp_path}/resnet81.pth: there is no such weight file; did you mean 'resnet18.pth'?",
-        f"{tmp_path}/resnet18.pth: its SHA-256 begins with {begins}, the expected hash says 00000000; it is truncated "
-        "or another file: remove it, or give the right one",
+        f"{tmp_path}/resnet18.pth: its SHA-256 begins with {begins}, 00000000 was expected; it is truncated "
+        "or another file",
         f"{tmp_path}/elsewhere/a.pth: there is no such weight file",
     ]
 
@@ -354,7 +359,7 @@ def test_a_truncated_file_is_named(suffix, share, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, problem",
+    ("content", "problem"),
     [
         (Foreign(), "truncated, or no file of weights alone ("),
         ([1, 2], "holds no state dict but list; save model.state_dict()"),
@@ -380,7 +385,7 @@ def test_everything_but_the_head_is_loaded_strictly(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage, mismatch",
+    ("damage", "mismatch"),
     [
         (lambda state: state.pop("layer1.0.conv1.weight"), "layer1.0.conv1.weight is missing"),
         (lambda state: state.update({"layer9.weight": torch.zeros(1)}), "layer9.weight is not in the model"),
@@ -481,10 +486,7 @@ def test_names_of_older_vision_transformer_files_are_understood(tiny_vit_b_16, t
 
 def test_names_of_older_densenet_files_are_understood(tmp_path):
     state = torchvision.models.densenet121().state_dict()
-    old = {
-        name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): tensor
-        for name, tensor in state.items()
-    }
+    old = {name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): tensor for name, tensor in state.items()}
     loaded = build(ModelConfig(name="densenet121"), saved(tmp_path, old), image_px=64).module.state_dict()
     name = "features.denseblock1.denselayer2.conv2.weight"
     assert name not in old

@@ -193,7 +193,7 @@ def test_the_recipe_rebuilds_the_model_in_plain_pytorch(option, pooled, images_B
 
 
 @pytest.mark.parametrize(
-    "name, feature_dim", [("alexnet", 256), ("vgg11", 512), ("mobilenet_v3_small", 576), ("resnet18", 512)]
+    ("name", "feature_dim"), [("alexnet", 256), ("vgg11", 512), ("mobilenet_v3_small", 576), ("resnet18", 512)]
 )
 @torch.no_grad()
 def test_pooled_models_have_no_hidden_linear_layer(name, feature_dim, images_BCHW):
@@ -201,7 +201,9 @@ def test_pooled_models_have_no_hidden_linear_layer(name, feature_dim, images_BCH
     model.module.eval()
     assert model.run(images_BCHW).shape == (2, feature_dim)
     assert torch.equal(model(images_BCHW), model.module(images_BCHW))
-    assert [m for m in model.module.modules() if isinstance(m, nn.Linear)] == [model.module.get_submodule(model.head_name)]
+    assert [m for m in model.module.modules() if isinstance(m, nn.Linear)] == [
+        model.module.get_submodule(model.head_name)
+    ]
 
 
 def test_dropout_is_applied_once_and_only_in_training():
@@ -212,8 +214,18 @@ def test_dropout_is_applied_once_and_only_in_training():
     nn.init.constant_(head.weight, 1.0)
     kept_BK = head.train()(torch.ones(200, model.feature_dim)) / 2  # what dropout keeps, it doubles
     assert kept_BK.mean().item() / model.feature_dim == pytest.approx(0.5, abs=0.01)
-    assert torch.equal(head.eval()(torch.ones(1, model.feature_dim)), torch.full((1, CLASSES), float(model.feature_dim)))
+    assert torch.equal(
+        head.eval()(torch.ones(1, model.feature_dim)), torch.full((1, CLASSES), float(model.feature_dim))
+    )
     assert [m for m in model.module.modules() if isinstance(m, nn.Dropout)] == []
+
+
+@pytest.mark.parametrize("option", ONE_PER_FAMILY.values(), ids=ONE_PER_FAMILY.keys())
+def test_every_family_can_be_inspected_without_memory(option):
+    with torch.device("meta"):
+        model = build_model(ModelConfig(**CONFIGS[option]), CLASSES, IMAGE_PX, weights=None, head_seed=0)
+    assert model.head_parameters()[f"{model.head_name}.weight"].is_meta
+    assert model.num_stages >= 4
 
 
 def head_weights(torch_seed: int, head_seed: int) -> Tensor:
@@ -242,7 +254,7 @@ def test_a_network_of_ones_own_has_no_table():
 
 
 @pytest.mark.parametrize(
-    "values, image_px, problem",
+    ("values", "image_px", "problem"),
     [
         ({"name": "resnet81"}, 64, "model.name=resnet81: neither torchvision nor we (resnet_small, residual) have it. "
          "did you mean 'resnet18'?"),
@@ -252,7 +264,8 @@ def test_a_network_of_ones_own_has_no_table():
          "resnet18"),
         ({"name": "resnet18", "residual": False}, 64, "model.residual=False: only our own network has it "
          "(model=residual), not resnet18"),
-        ({"name": "resnet_small", "depth": 20}, 32, "model.depth=20: resnet_small has 14; another depth: model=residual"),
+        ({"name": "resnet_small", "depth": 20}, 32, "model.depth=20: resnet_small has 14; another depth: "
+         "model=residual"),
         ({"name": "residual", "depth": 21}, 32, "model.depth=21: allowed are 8, 14, 20, 32, 44, 56, 110 (for small "
          "images) and 18, 34, 50, 101, 152"),
     ],
@@ -263,7 +276,7 @@ def test_what_cannot_be_built_is_refused_with_the_reason(values, image_px, probl
 
 
 @pytest.mark.parametrize(
-    "values, label",
+    ("values", "label"),
     [
         ({"name": "resnet18"}, "resnet18"),
         ({"name": "resnet_small"}, "resnet_small"),
@@ -273,7 +286,7 @@ def test_what_cannot_be_built_is_refused_with_the_reason(values, image_px, probl
         ({"name": "residual", "depth": 20, "norm": "none", "residual": False}, "plain20-nonorm"),
         ({"name": "resnet_small", "norm": "group"}, "resnet_small-group"),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "named",
 )
 def test_architectures_have_short_labels(values, label):
     assert architecture_label(ModelConfig(**values)) == label

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tl_sweep.export import load_run
+    from tl_sweep.runs import load_run
     from tl_sweep.textbook import (
         ResidualBlock,
         fine_tune_resnet,
@@ -23,4 +23,4 @@ __all__ = ["ResidualBlock", "fine_tune_resnet", "freeze_pretrained_layers", "loa
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.export" if name == "load_run" else f"{__name__}.textbook"), name)
+    return getattr(import_module(f"{__name__}.runs" if name == "load_run" else f"{__name__}.textbook"), name)

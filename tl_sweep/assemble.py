@@ -46,8 +46,12 @@ def assemble(config: Config, pooled: bool | None = None) -> Run:
     images = open_data(config.data, data_dir(config))
     splits = split(images, config.data)
     weights = weights_file(config)
-    model = build(config, len(images.class_names), weights, compute, uses_pooled_head(config) if pooled is None else pooled)
-    train, val, test = (examples(config, images, indices, compute) for indices in (splits.train, splits.val, splits.test))
+    model = build(
+        config, len(images.class_names), weights, compute, uses_pooled_head(config) if pooled is None else pooled
+    )
+    train, val, test = (
+        examples(config, images, indices, compute) for indices in (splits.train, splits.val, splits.test)
+    )
     setup = Setup(
         config=config,
         plan=make_plan(config.freeze, model.num_stages, config.epochs),
@@ -68,9 +72,7 @@ def use_machine(config: Config) -> Compute:
     return make_compute(config.device, config.precision)
 
 
-def build(
-    config: Config, num_classes: int, weights: WeightsFile | None, compute: Compute, pooled: bool
-) -> StagedModel:
+def build(config: Config, num_classes: int, weights: WeightsFile | None, compute: Compute, pooled: bool) -> StagedModel:
     """The model on the device, channels-last; random tensors depend on ``config.seed`` alone."""
     torch.manual_seed(config.seed)
     model = build_model(
@@ -81,7 +83,7 @@ def build(
         pooled=pooled,
         head_seed=config.seed,
     )
-    model.module.to(compute.device, memory_format=torch.channels_last)
+    model.module.to(compute.device).to(memory_format=torch.channels_last)
     return model
 
 

@@ -15,16 +15,16 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        lines = str(error).splitlines()
-        first = lines[0] if len(lines) == 1 else f"{len(lines)} problems:"
-        print(f"error: {first}", *(f"  {line}" for line in lines if len(lines) > 1), sep="\n", file=sys.stderr)
+        print("error: " + "\n       ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         sys.exit(130)
 
 
-def read_arguments(arguments: list[str], defaults: dict[str, str], usage: str | None) -> tuple[dict[str, str], list[str]]:
+def read_arguments(
+    arguments: list[str], defaults: dict[str, str], usage: str | None
+) -> tuple[dict[str, str], list[str]]:
     """``key=value`` words, checked against ``defaults``, and the other words.
 
     ``usage`` is printed for ``--help``. An argument with ``=`` that names an existing file is a file.

@@ -65,7 +65,8 @@ class ModelConfig:
 @dataclass
 class PhaseConfig:
     frozen: str | None = key(
-        "0", "leading stages frozen in this phase: a number, 'half' (rounded up), 'all', or 'each' (one phase per stage)"
+        "0",
+        "leading stages frozen in this phase: a number, 'half' (rounded up), 'all', or 'each' (one phase per stage)",
     )
     parameters: str = key("all", "which parameters of a trainable stage learn", choices=("all", "norm"))
     lr_scale: float = key(1.0, "multiplies every rate in this phase", gt=0)
@@ -99,9 +100,7 @@ class OptimConfig:
     label_smoothing: float = key(0.0, "of the training loss", ge=0, lt=1)
     clip_norm: float | None = key(None, "gradients are scaled down to this norm", gt=0)
     ema_decay: float | None = key(None, "evaluate an exponential moving average of the weights", gt=0, lt=1)
-    l2: list[float] = key(
-        [1e-4, 1e-3, 1e-2, 1e-1, 1.0], "lbfgs: penalties tried, chosen by validation loss", gt=0
-    )
+    l2: list[float] = key([1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3], "lbfgs: penalties tried, chosen by validation loss", gt=0)
 
 
 @dataclass
@@ -113,7 +112,9 @@ class DataConfig:
     fraction: float | None = key(None, "share of the labelled images, as shots", gt=0, le=1)
     split_seed: int = key(0, "draws the test split, once and for all", ge=0)
     subset_seed: int = key(II("seed"), "draws the labelled subset and validation; default: seed", ge=0)
-    flips: str = key("horizontal", "mirror images that are still of their class", choices=("none", "horizontal", "both"))
+    flips: str = key(
+        "horizontal", "mirror images that are still of their class", choices=("none", "horizontal", "both")
+    )
     duplicates: str = key("drop", "identical files in different classes", choices=("drop", "refuse"))
     group: str | None = key(
         None, "keeps a patient or site in one split: a column of metadata.csv, or a regular expression on the path"
@@ -145,7 +146,9 @@ class OutputConfig:
 
 @dataclass
 class WeightsConfig:
-    dir: str = key("~/.cache/tl_sweep/weights", "where locally trained and downloaded weights are kept")
+    dir: str = key(
+        "~/.cache/tl_sweep/weights", "locally trained weights; data sets and records of image folders go beside it"
+    )
 
 
 @dataclass
@@ -168,7 +171,9 @@ class Config:
     batch_size: int = key(32, "images per step", ge=2)
     seed: int = key(0, "of head initialisation, batch order, dropout and mixing", ge=0)
     patience: int | None = key(None, "epochs without a better validation accuracy that end a phase; null: off", ge=1)
-    precision: str = key("auto", "auto: float32 on CPU, bfloat16 autocast on CUDA", choices=("auto", "float32", "bfloat16"))
+    precision: str = key(
+        "auto", "auto: float32 on CPU, bfloat16 autocast on CUDA", choices=("auto", "float32", "bfloat16")
+    )
     device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1)
     num_workers: int = key(2, "threads that decode image files", ge=1)
@@ -199,7 +204,7 @@ def conf_dir() -> Path:
 
 
 def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
-    """A configuration without Hydra: one option per group, then ``values``, nested. For commands that train on their own."""
+    """A configuration without Hydra: one option per group, then ``values``, nested."""
     node = OmegaConf.structured(Config)
     for name, option in options.items():
         node[name] = OmegaConf.merge(node[name], OmegaConf.load(conf_dir() / name / f"{option}.yaml"))
@@ -232,12 +237,12 @@ def label_counts_are_given_twice(data: DataConfig) -> bool:
 
 def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
     known = {item.name: item for item in dataclasses.fields(cls)}
-    for name in node:
+    for name in map(str, node):
         if name not in known:
             near = did_you_mean(f"{prefix}{name}", [f"{prefix}{other}" for other in known])
             yield f"{prefix}{name}: no such key;{near} allowed here: {', '.join(f'{prefix}{key}' for key in known)}"
             continue
-        inner = known[str(name)].default_factory
+        inner = known[name].default_factory
         if isinstance(inner, type) and dataclasses.is_dataclass(inner):
             yield from _unknown_keys(node[name], inner, f"{prefix}{name}.")
 

@@ -89,9 +89,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
 def write_inputs(folder: Path, config: Config, run: Run) -> None:
     """``config.yaml`` and ``split.json``: by them a run can be repeated and its split checked."""
     (folder / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
-    named = {
-        name: [run.images.ids[index] for index in getattr(run.splits, name)] for name in ("train", "val", "test")
-    }
+    named = {name: [run.images.ids[index] for index in getattr(run.splits, name)] for name in ("train", "val", "test")}
     (folder / "split.json").write_text(json.dumps({"digest": run.splits.digest, **named}))
 
 

@@ -34,9 +34,11 @@ def export(run_id: str, uri: str, folder: Path) -> str:
     (folder / "preprocessing.json").write_text(
         json.dumps(asdict(checkpoint.preprocessing) | {"working_px": checkpoint.preprocessing.working_px})
     )
+    package = model.recipe.constructor.partition("(")[0].rpartition(".")[0]
     return "\n".join(
         [
-            "import torch, torchvision",
+            f"import torch, {package}",
+            "from torch import nn",
             f"model = {model.recipe.constructor}",
             model.head_recipe(len(checkpoint.class_names)),
             f'model.load_state_dict(torch.load("{folder / "model.pth"}", weights_only=True))',

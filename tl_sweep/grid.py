@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:
-    """The jobs of a grid: the Cartesian product, the last key varying fastest; a key given twice counts once, the last."""
+    """The jobs of a grid: the product of its axes, the last key fastest; of a key given twice, the last counts."""
     axes: dict[str, list[str]] = {}
     for override in overrides:
         key = override.get_key_element()

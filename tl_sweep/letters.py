@@ -16,6 +16,7 @@ from pathlib import Path
 from tl_sweep.command import errors_for_people, read_arguments
 from tl_sweep.config import Config, compose
 from tl_sweep.models.names import SMALL, architecture_label, architectures
+from tl_sweep.models.weights import EMBEDDED
 from tl_sweep.types import UserError
 
 DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__file__).parent / "weights")}
@@ -44,7 +45,7 @@ def ensure_trained(config: Config, path: Path) -> None:
 
 
 def source_config(config: Config, source: str, seed: int) -> Config:
-    """The recipe: from scratch on ``source`` at the smallest size the backbone reads, for as long as the budget allows."""
+    """The recipe: from scratch on ``source``, at the smallest size the backbone reads."""
     row = architectures()[config.model.name]
     step_px = row.patch_px or 1
     image_px = -(-max(32, row.min_px) // step_px) * step_px
@@ -129,10 +130,18 @@ def affordable_epochs(config: Config) -> int:
 def main() -> None:
     with errors_for_people():
         values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        if others or values["source"] not in ("letters", "letters_clean") or not values["seed"].isdigit():
-            raise UserError("usage: python -m tl_sweep.letters [model=resnet_small] [source=letters|letters_clean] [seed=0]")
+        if others or values["source"] not in EMBEDDED or not values["seed"].isdigit():
+            raise UserError(
+                "usage: python -m tl_sweep.letters [model=resnet_small] [source=letters|letters_clean] [seed=0]"
+            )
         config = compose(
-            {"freeze": "scratch", "data": values["source"], "augment": "none", "optim": "auto", "model": values["model"]},
+            {
+                "freeze": "scratch",
+                "data": values["source"],
+                "augment": "none",
+                "optim": "auto",
+                "model": values["model"],
+            },
             {},
         )
         name = f"{values['source']}-{architecture_label(config.model)}.safetensors"

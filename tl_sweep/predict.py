@@ -1,6 +1,6 @@
 """Class and probability for images, by a finished run, on its own preprocessing:
 
-    python -m tl_sweep.predict run=<mlflow run id> [format=csv|json] [tracking.uri=sqlite:///mlflow.db] IMAGE_OR_FOLDER...
+python -m tl_sweep.predict run=<mlflow run id> [format=csv|json] [tracking.uri=sqlite:///mlflow.db] IMAGE_OR_FOLDER...
 """
 
 from __future__ import annotations
@@ -36,13 +36,19 @@ def predict(run_id: str, uri: str, paths: list[Path]) -> Iterator[dict[str, str 
     model, preprocessing = restore(checkpoint), checkpoint.preprocessing
     for first in range(0, len(paths), BATCH_SIZE):
         chunk = paths[first : first + BATCH_SIZE]
-        images_BCHW = clean(decode_files(chunk, preprocessing, num_workers=2), preprocessing.image_px)
+        squares_BCWW = torch.from_numpy(decode_files(chunk, preprocessing, num_workers=2))
+        images_BCHW = clean(squares_BCWW, preprocessing.image_px)
         with torch.inference_mode():
             probabilities_BK = model(normalise(images_BCHW, preprocessing)).softmax(1).tolist()
         for path, probabilities_K in zip(chunk, probabilities_BK, strict=True):
             best = max(range(len(probabilities_K)), key=probabilities_K.__getitem__)
             every = dict(zip((f"p/{name}" for name in checkpoint.class_names), probabilities_K, strict=True))
-            yield {"file": str(path), "class": checkpoint.class_names[best], "probability": probabilities_K[best], **every}
+            yield {
+                "file": str(path),
+                "class": checkpoint.class_names[best],
+                "probability": probabilities_K[best],
+                **every,
+            }
 
 
 def find_images(words: list[str]) -> list[Path]:
@@ -51,13 +57,13 @@ def find_images(words: list[str]) -> list[Path]:
     Raises:
         UserError: a name that is not there, or a folder without an image.
     """
-    from tl_sweep.data.images import image_paths
+    from tl_sweep.data.folder import image_files
 
     found: list[Path] = []
     for path in map(Path, words):
         if not path.exists():
             raise UserError(f"{path}: no such file or folder")
-        inside = image_paths(path) if path.is_dir() else [path]
+        inside = image_files(path) if path.is_dir() else [path]
         if not inside:
             raise UserError(f"{path}: no image in this folder")
         found += inside
@@ -68,7 +74,9 @@ def main() -> None:
     with errors_for_people():
         values, words = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
         if not values["run"] or not words:
-            raise UserError("which run, which images? python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR_FOLDER...")
+            raise UserError(
+                "which run, which images? python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR_FOLDER..."
+            )
         if values["format"] not in FORMATS:
             raise UserError(f"format={values['format']}: csv or json;{did_you_mean(values['format'], FORMATS)}")
         rows = list(predict(values["run"], values["tracking.uri"], find_images(words)))

@@ -1,4 +1,4 @@
-"""Everything that can go wrong before the first job of a sweep, found before the first job: options, weights, data, store."""
+"""What can go wrong in a sweep, found before its first job: options, weights, data, store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from tl_sweep.config import Config, ConfigError, local_path, parse
 from tl_sweep.models.names import architecture_label, model_problems
-from tl_sweep.models.weights import WeightsFile, WeightsSource, fetch, resolve, verified
+from tl_sweep.models.weights import EMBEDDED, WeightsFile, WeightsSource, fetch, resolve, verified
 from tl_sweep.types import UserError
 
 
@@ -42,7 +42,7 @@ def weights_source(config: Config) -> WeightsSource | None:
 
 
 def weights_file(config: Config) -> WeightsFile | None:
-    """The local file of this run's weights, verified; None when it starts at random. Trains or assembles it if need be."""
+    """This run's weights as a verified local file, made if need be; None when it starts at random."""
     source = weights_source(config)
     if source is None or source.kind == "none":
         return None
@@ -61,7 +61,7 @@ def weights_file(config: Config) -> WeightsFile | None:
 
 def uses_pooled_head(config: Config) -> bool:
     """Locally trained ``letters`` weights know no hidden linear layers; their baseline goes without them, too."""
-    return config.model.weights in ("letters", "letters_clean")
+    return config.model.weights in EMBEDDED
 
 
 def data_dir(config: Config) -> Path:
@@ -92,7 +92,9 @@ def _refuse(configs: list[Config], check: Callable[[Config], Iterable[str]]) -> 
 
 def _raise_all(problems: dict[str, int], num_jobs: int) -> None:
     if problems:
-        some = {problem: f"  [{count} of {num_jobs} jobs]" if num_jobs > 1 else "" for problem, count in problems.items()}
+        some = {
+            problem: f"  [{count} of {num_jobs} jobs]" if num_jobs > 1 else "" for problem, count in problems.items()
+        }
         raise ConfigError([f"{problem}{suffix}" for problem, suffix in some.items()])
 
 

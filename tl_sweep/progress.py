@@ -47,7 +47,7 @@ class EpochProgress:
         self.bar.update(self.task, completed=record.epoch + 1, note=note)
 
     def finished(self, metrics: dict[str, float], run_id: str) -> None:
-        """The job's line: ``[3/12] early lr0.001 resnet18 s0: val 0.912, test 0.903, 12.1 s (run …); about 2 min left``."""
+        """The job's line: ``[3/12] early lr0.001 resnet18 s0: val 0.912, test 0.903, 12.1 s; about 2 min left``."""
         line = (
             f"{self._place()}{self.title}: val {metrics['best/val_acc']:.3f}, test {metrics['test/acc']:.3f}, "
             f"{metrics['seconds']:.1f} s" + (f" (run {run_id})" if run_id else "")

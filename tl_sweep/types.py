@@ -1,4 +1,6 @@
-"""Small values that every room may use. Shapes: N images, B batch, C channels, H height, W width, K classes, D features."""
+"""Small values that every room may use.
+
+Shapes: N images, B batch, C channels, H height, W width, K classes, D features."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, open_dict, read_write
 
 from tl_sweep.grid import expand, sweep_id
 from tl_sweep.types import JobFailed
@@ -35,10 +35,10 @@ class GridSweeper(Sweeper):
     """Expands Hydra's grid syntax; ``hydra.sweeper.params`` of a named sweep comes first, the command line wins."""
 
     def __init__(self, params: DictConfig, **_for_the_jobs: Any) -> None:
-        self.params = OmegaConf.to_container(params)
+        self.params = {str(key): value for key, value in params.items()}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.hydra_context, self.config = hydra_context, config
+        self.loader, self.job_config = hydra_context.config_loader, config
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -53,7 +53,7 @@ class GridSweeper(Sweeper):
         from tl_sweep.prepare import prepare
         from tl_sweep.report.ending import print_ending
 
-        named = [f"{key}={value}" for key, value in (self.params or {}).items()]
+        named = [f"{key}={value}" for key, value in self.params.items()]
         jobs = expand(OverridesParser.create().parse_overrides([*named, *arguments]))
         identity = sweep_id(jobs)
         configs = prepare(jobs, self._compose)
@@ -71,7 +71,7 @@ class GridSweeper(Sweeper):
         return returns
 
     def _compose(self, job: list[str]) -> DictConfig:
-        node = self.hydra_context.config_loader.load_sweep_config(self.config, job)
+        node = self.loader.load_sweep_config(self.job_config, job)
         with read_write(node), open_dict(node):
             del node["hydra"]
         return node

@@ -24,7 +24,7 @@ def open_folder(config: DataConfig, data_dir: Path) -> Found:
     class_names = sorted({folder.name for _, folder in folders})
     if not class_names:
         raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
-    files = [(path, split, folder) for split, folder in folders for path in _files(folder)]
+    files = [(path, split, folder) for split, folder in folders for path in _all_files(folder)]
     images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
     _check_not_empty(class_names, images, learned_from=splits[0][1])
     label_of = {name: label for label, name in enumerate(class_names)}
@@ -66,7 +66,12 @@ def _split_folders(root: Path) -> list[tuple[str, Path]]:
     return sorted(((SPLIT_NAMES[folder.name], folder) for folder in folders), key=lambda split: split[0] != "train")
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def image_files(folder: Path) -> list[Path]:
+    """Every file below ``folder`` that is an image by its suffix, hidden ones left out."""
+    return [path for path in _all_files(folder) if path.suffix.lower() in EXTENSIONS]
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -99,7 +100,9 @@ def construct(config: ModelConfig, image_px: int) -> Blueprint:
     row = architecture(config.name)
     shape = {"image_size": image_px} if row.patch_px else {}
     arguments = "".join(f"{key}={value}" for key, value in shape.items())
-    module = models.get_model(config.name, weights=None, **shape)
+    # A RegNet's constructor computes with tensors, which it could not on the meta device.
+    with torch.device("cpu") if row.family == "regnet" else nullcontext():
+        module = models.get_model(config.name, weights=None, **shape)
     return Blueprint(module, str(row.family), f"torchvision.models.{config.name}({arguments})")
 
 
@@ -159,8 +162,9 @@ def _current_name(name: str) -> str:
 
 def _fit_positions(model: StagedModel, tensors: dict[str, Tensor], image_px: int) -> dict[str, Tensor]:
     """Bicubic, by torchvision's own function, from the file's grid of patches to this model's."""
-    patch_px = model.module.get_submodule("conv_proj").kernel_size[0]
-    return interpolate_embeddings(image_px, patch_px, dict(tensors))
+    patches = model.module.get_submodule("conv_proj")
+    assert isinstance(patches, nn.Conv2d)
+    return interpolate_embeddings(image_px, patches.kernel_size[0], dict(tensors))
 
 
 def _head_names(model: StagedModel) -> tuple[str, ...]:

@@ -174,4 +174,5 @@ def _draw_weights(module: nn.Module) -> None:
     # Without a norm the variance would double with every block, so a branch starts at zero (Zhang, Dauphin, Ma:
     # Fixup, 2019).
     if isinstance(module, _Block) and module.shortcut is not None and isinstance(module.bn1, nn.Identity):
-        nn.init.zeros_((module.conv3 if isinstance(module, BottleneckBlock) else module.conv2).weight)
+        *_, last = (child for child in module.children() if isinstance(child, nn.Conv2d))
+        nn.init.zeros_(last.weight)

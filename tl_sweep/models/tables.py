@@ -14,6 +14,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models import VisionTransformer
 
 from tl_sweep.models.stages import Stage, Step
 
@@ -78,7 +79,7 @@ def relu(module: nn.Module, z: Tensor) -> Tensor:
     return F.relu(z, inplace=True)
 
 
-def embed_patches(vit: nn.Module, images_BCHW: Tensor) -> Tensor:
+def embed_patches(vit: VisionTransformer, images_BCHW: Tensor) -> Tensor:
     """Tokens (B, S, D) of a vision transformer, class token first, positions added."""
     patches_BSD = vit._process_input(images_BCHW)
     class_token_B1D = vit.class_token.expand(len(images_BCHW), -1, -1)
@@ -86,7 +87,7 @@ def embed_patches(vit: nn.Module, images_BCHW: Tensor) -> Tensor:
     return vit.encoder.dropout(tokens_BSD + vit.encoder.pos_embedding)
 
 
-def class_token(vit: nn.Module, tokens_BSD: Tensor) -> Tensor:
+def class_token(vit: VisionTransformer, tokens_BSD: Tensor) -> Tensor:
     return tokens_BSD[:, 0]
 
 
@@ -171,15 +172,11 @@ FAMILIES: dict[str, Family] = {
         Ending(("avgpool", "classifier.0", "classifier.1"), "classifier.2"),
     ),
     "densenet": Family(sequence("features", at(0, 4, 6, 8, 10)), Ending((relu, average_pool), "classifier")),
-    "efficientnet": Family(
-        sequence("features", at_new_width), Ending(POOLED_TAIL, "classifier.1", NO_DROPOUT)
-    ),
+    "efficientnet": Family(sequence("features", at_new_width), Ending(POOLED_TAIL, "classifier.1", NO_DROPOUT)),
     "mnasnet": Family(
         sequence("layers", at(0, 8, 9, 10, 11, 12, 13)), Ending((mean_pool,), "classifier.1", NO_DROPOUT)
     ),
-    "mobilenetv2": Family(
-        sequence("features", at_new_width), Ending((average_pool,), "classifier.1", NO_DROPOUT)
-    ),
+    "mobilenetv2": Family(sequence("features", at_new_width), Ending((average_pool,), "classifier.1", NO_DROPOUT)),
     "mobilenetv3": Family(
         sequence("features", at_new_width),
         Ending((*POOLED_TAIL, "classifier.0", "classifier.1"), "classifier.3", {"classifier.2": nn.Identity}),
@@ -205,9 +202,7 @@ FAMILIES: dict[str, Family] = {
     ),
     "vgg": Family(
         sequence("features", after_pooling, first="stage1"),
-        Ending(
-            (*POOLED_TAIL, *(f"classifier.{i}" for i in range(5))), "classifier.6", {"classifier.5": nn.Identity}
-        ),
+        Ending((*POOLED_TAIL, *(f"classifier.{i}" for i in range(5))), "classifier.6", {"classifier.5": nn.Identity}),
         pooled=POOLED_VGG,
     ),
     "vision_transformer": Family(vit_body, Ending(("encoder.ln", class_token), "heads.head")),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 STALLED_S = 60.0
+EMBEDDED = ("letters", "letters_clean")  # made by tl_sweep.letters: the good source, and the wrong one
 REMEDIES = (
     "or else: a file you have, by its path (model.weights=/path/to/file.pth); weights trained here in minutes "
     "(model.weights=letters); no weights (model.weights=null, or freeze=scratch)"
@@ -73,7 +74,7 @@ def resolve(config: ModelConfig, weights_dir: Path) -> WeightsSource:
         return WeightsSource("none")
     if value.lower() in ("", "none"):
         raise UserError(f"model.weights={value!r}: no such weights; did you mean null?")
-    if value == "letters":
+    if value in EMBEDDED:
         return WeightsSource("letters", path=letters_path(config, weights_dir), sha256_prefixes=promised)
     if value.startswith("run:"):
         return WeightsSource("run", run_id=value.removeprefix("run:"), sha256_prefixes=promised)
@@ -86,8 +87,8 @@ def resolve(config: ModelConfig, weights_dir: Path) -> WeightsSource:
 
 
 def letters_path(config: ModelConfig, weights_dir: Path) -> Path:
-    """Where this network's ``letters`` weights lie: in the package for the small one, else in ``weights_dir``."""
-    name = f"letters-{architecture_label(config)}.safetensors"
+    """Where this network's locally made weights lie: in the package for the small one, else in ``weights_dir``."""
+    name = f"{config.weights}-{architecture_label(config)}.safetensors"
     shipped = architecture_label(config) == SMALL
     return Path(str(resources.files("tl_sweep"))) / "weights" / name if shipped else weights_dir / name
 
@@ -117,7 +118,7 @@ def _url(name: str, value: str) -> str:
     enum_name = row.default if value == "imagenet" else value
     if enum_name in row.weights:
         return row.weights[enum_name]
-    allowed = ["null", "letters", *(["imagenet"] if row.weights else []), *row.weights]
+    allowed = ["null", *EMBEDDED, *(["imagenet"] if row.weights else []), *row.weights]
     raise UserError(
         f"model.weights={value!r}: {name} has no such weights; allowed are {', '.join(allowed)}, run:<id> "
         f"and the path of a file;{did_you_mean(value, allowed)}".removesuffix(";")
@@ -230,11 +231,10 @@ def require_sha256(path: Path, prefix: str) -> None:
     """Raise ``UserError`` unless the file's SHA-256 begins with these hex digits."""
     digest = digest_of(path)
     if not digest.startswith(prefix.lower()):
-        source = "its name" if prefix in path.name else "the expected hash"
-        raise UserError(
-            f"{path}: its SHA-256 begins with {digest[: len(prefix)]}, {source} says {prefix}; it is truncated or "
-            "another file: remove it, or give the right one"
-        )
+        claim = f"{path}: its SHA-256 begins with {digest[: len(prefix)]}"
+        if prefix in path.name:
+            raise UserError(f"{claim}, its name says {prefix}; remove it, or rename it if these digits are no hash")
+        raise UserError(f"{claim}, {prefix} was expected; it is truncated or another file")
 
 
 def digest_of(path: Path) -> str:

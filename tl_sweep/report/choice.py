@@ -68,7 +68,7 @@ def choose(runs: Iterable[RunRecord]) -> list[Cell]:
 def _best_cell(where: tuple, candidates: dict[tuple, dict[tuple, RunRecord]]) -> Cell:
     most_seeds = max(len(by_seed) for by_seed in candidates.values())
     complete = [
-        Cell(*where, setting, tuple(by_seed.values()))
+        Cell(where[0], where[1], where[2], setting, tuple(by_seed.values()))
         for setting, by_seed in candidates.items()
         if len(by_seed) == most_seeds
     ]

@@ -28,7 +28,9 @@ def print_ending(
     if failures:
         console.print(_failure_table(failures))
     finished = len(configs) - len(failures)
-    console.print(f"{finished} of {len(configs)} jobs finished in {seconds:.0f} s; {len(failures)} failed; sweep {sweep}")
+    console.print(
+        f"{finished} of {len(configs)} jobs finished in {seconds:.0f} s; {len(failures)} failed; sweep {sweep}"
+    )
     if tracking.uri is not None:
         console.print(f"see them side by side: mlflow ui --backend-store-uri {tracking.uri}", soft_wrap=True)
     if all(config.freeze.pretrained for config in configs):

@@ -82,7 +82,9 @@ class MlflowTracker(LocalTracker):
 
         super().metrics(metrics, step)
         now_ms = int(time.time() * 1000)
-        batch = [Metric(metric_name(name), value, now_ms, step) for name, value in metrics.items() if math.isfinite(value)]
+        batch = [
+            Metric(metric_name(name), value, now_ms, step) for name, value in metrics.items() if math.isfinite(value)
+        ]
         self.client.log_batch(self.run_id, metrics=batch)
 
     def tags(self, tags: Mapping[str, str]) -> None:
@@ -160,8 +162,9 @@ def experiment_id(client, uri: str, name: str) -> str:  # type: ignore[no-untype
 
 def _set_write_ahead_log(database: Path) -> None:
     import sqlite3
+    from contextlib import closing
 
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
@@ -183,7 +186,11 @@ def runs_of_sweep(uri: str, experiment: str, sweep: str) -> list[RunRecord]:
     found, token = [], None
     while True:
         page = client.search_runs(
-            ids, f"tags.`sweep.{sweep}` = 'yes'", max_results=1000, order_by=["attribute.start_time ASC"], page_token=token
+            ids,
+            f"tags.`sweep.{sweep}` = 'yes'",
+            max_results=1000,
+            order_by=["attribute.start_time ASC"],
+            page_token=token,
         )
         found += [_record(run) for run in page]
         token = page.token
@@ -192,7 +199,9 @@ def runs_of_sweep(uri: str, experiment: str, sweep: str) -> list[RunRecord]:
 
 
 def _record(run) -> RunRecord:  # type: ignore[no-untyped-def]
-    return RunRecord(run.info.run_id, run.info.status, dict(run.data.params), dict(run.data.tags), dict(run.data.metrics))
+    return RunRecord(
+        run.info.run_id, run.info.status, dict(run.data.params), dict(run.data.tags), dict(run.data.metrics)
+    )
 
 
 def read_run(uri: str, run_id: str) -> RunRecord:

@@ -41,7 +41,12 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, config: Config, class_names: tuple[str, ...], source: WeightsFile | None, model: StagedModel, setup: Setup
+    folder: Path,
+    config: Config,
+    class_names: tuple[str, ...],
+    source: WeightsFile | None,
+    model: StagedModel,
+    setup: Setup,
 ) -> None:
     """Write both files. Without source weights, frozen tensors are random and belong to the checkpoint, too."""
     state = model.module.state_dict()
@@ -78,7 +83,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         model=ModelConfig(**{**model, "preprocessing": PreprocessingConfig(**model["preprocessing"])}),
         class_names=tuple(description["class_names"]),
         preprocessing=Preprocessing(
-            tuple(preprocessing["mean"]), tuple(preprocessing["std"]), preprocessing["interpolation"], preprocessing["image_px"]
+            tuple(preprocessing["mean"]),
+            tuple(preprocessing["std"]),
+            preprocessing["interpolation"],
+            preprocessing["image_px"],
         ),
         source=source,
         pooled=description["pooled"],

@@ -14,9 +14,7 @@ CALIBRATION_BINS = 15
 
 
 @torch.no_grad()
-def features(
-    model: StagedModel, examples: Examples, compute: Compute, batch_size: int, epoch: int | None
-) -> Tensor:
+def features(model: StagedModel, examples: Examples, compute: Compute, batch_size: int, epoch: int | None) -> Tensor:
     """Pooled features (N, D), float32, of all stages in eval mode; ``epoch=None``: of the clean images."""
     model.module.eval()
     chunks = []
@@ -58,7 +56,9 @@ def final_metrics(logits_NK: Tensor, labels_N: Tensor, class_names: tuple[str, .
     present = torch.bincount(labels_N, minlength=num_classes) > 0
     recall_K = measure.multiclass_recall(logits_NK, labels_N, num_classes, average=None)
     f1_K = measure.multiclass_f1_score(logits_NK, labels_N, num_classes, average=None)
-    auroc = [measure.binary_auroc(probabilities_NK[:, k], (labels_N == k).long()) for k in range(num_classes) if present[k]]
+    auroc = [
+        measure.binary_auroc(probabilities_NK[:, k], (labels_N == k).long()) for k in range(num_classes) if present[k]
+    ]
     calibration = measure.multiclass_calibration_error(probabilities_NK, labels_N, num_classes, CALIBRATION_BINS)
     loss, accuracy = loss_and_accuracy(logits_NK, labels_N)
     recalls = {f"recall/{name}": recall_K[k].item() for k, name in enumerate(class_names) if present[k]}

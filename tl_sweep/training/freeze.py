@@ -1,4 +1,4 @@
-"""Who learns, in which phase: the only module that writes ``requires_grad``, and the proof that the rest stood still.
+"""Who learns, in which phase: the only module that writes ``requires_grad``; and the proof that the rest stood still.
 
 A strategy is a list of phases (``conf/freeze/*.yaml``). ``make_plan`` turns it into phases of whole epochs for a network
 of n stages; ``enter`` makes a phase true on a model; ``fingerprint`` proves that what was frozen is bit-identical.
@@ -46,7 +46,9 @@ def make_plan(freeze: FreezeConfig, num_stages: int, epochs: int) -> tuple[Phase
     if too_many:
         raise UserError(f"freeze={freeze.name}: {too_many[0]} stages are to be frozen, the model has {num_stages}")
     if epochs < len(expanded):
-        raise UserError(f"epochs={epochs}: freeze={freeze.name} has {len(expanded)} phases on this model, one epoch each")
+        raise UserError(
+            f"epochs={epochs}: freeze={freeze.name} has {len(expanded)} phases on this model, one epoch each"
+        )
     shares = share_out(epochs, [phase.share for _, phase in expanded])
     return tuple(
         Phase(frozen, phase.parameters, phase.lr_scale, share)
@@ -93,7 +95,7 @@ def trainable_parameters(model: StagedModel, phase: Phase) -> dict[str, nn.Param
 
 
 def frozen_tensors(model: StagedModel, phase: Phase) -> dict[str, Tensor]:
-    """What must not change in ``phase``: everything in its frozen stages, and parameters elsewhere that do not learn."""
+    """What must not change in ``phase``: its frozen stages whole, and parameters elsewhere that do not learn."""
     frozen: dict[str, Tensor] = {}
     for stage in range(phase.frozen_stages):
         frozen |= model.stage_parameters(stage) | model.stage_buffers(stage)

@@ -136,8 +136,12 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
     rng = np.random.default_rng([config.seed, state.epoch])
     torch.manual_seed(int(rng.integers(2**63)))  # dropout, stochastic depth, mixing
     freeze.set_training_mode(model, phase, config.freeze.batch_norm)
-    metrics = {f"lr/{group.name}": rate for group, rate in zip(state.groups, state.schedule.get_last_lr(), strict=True)}
-    losses, hits = [], []
+    rates = {
+        f"lr/{group.name}": float(rate) for group, rate in zip(state.groups, state.schedule.get_last_lr(), strict=True)
+    }
+    metrics = dict(rates)
+    losses: list[Tensor] = []
+    hits: list[Tensor] = []
     for indices_B in batches(len(setup.train), config.batch_size, rng):
         labels_B = setup.train.labels(indices_B)
         images_BCHW, targets = setup.mixing(setup.train.inputs(indices_B, state.epoch), labels_B)
@@ -161,8 +165,11 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
         losses.append(loss.detach())
         hits.append((logits_BK.detach().argmax(1) == labels_B).sum())
     losses_S = torch.stack(losses)  # read once an epoch: reading every step would stall a GPU
-    require_finite(losses_S, state.epoch, metrics["lr/head"])
-    return metrics | {"train/loss": losses_S.mean().item(), "train/acc": sum(hits).item() / len(setup.train)}
+    require_finite(losses_S, state.epoch, rates["lr/head"])
+    return metrics | {
+        "train/loss": losses_S.mean().item(),
+        "train/acc": torch.stack(hits).sum().item() / len(setup.train),
+    }
 
 
 def solve_phase(

@@ -56,7 +56,7 @@ def plan_problems(config: Config, num_stages: int, has_norm: bool) -> Iterator[s
     if not has_norm and any(phase.parameters == "norm" for phase in plan):
         yield f"freeze={name}: {config.model.name} has no normalisation layers to train"
     if solver_of(config) == "lbfgs" and any(phase.frozen_stages < num_stages for phase in plan):
-        yield f"optim=lbfgs: solves a head on frozen features; freeze={name} trains the backbone: use optim=adamw or sgd"
+        yield f"optim=lbfgs: solves a head on frozen features; freeze={name} trains more: use optim=adamw or sgd"
 
 
 def weight_decay_of(config: Config) -> float:
@@ -103,8 +103,7 @@ def parameter_groups(model: StagedModel, phase: Phase, config: Config) -> list[G
 def make_optimizer(groups: list[Group], config: Config) -> torch.optim.Optimizer:
     decay = weight_decay_of(config)
     described = [
-        {"params": group.parameters, "lr": group.lr, "weight_decay": decay if group.decay else 0.0}
-        for group in groups
+        {"params": group.parameters, "lr": group.lr, "weight_decay": decay if group.decay else 0.0} for group in groups
     ]
     if solver_of(config) == "sgd":
         return torch.optim.SGD(described, lr=0.0, momentum=config.optim.momentum)

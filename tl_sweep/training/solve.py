@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tl_sweep.models.stages import StagedModel
@@ -30,7 +30,9 @@ def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: in
         JobFailed: features that are not finite.
     """
     optim, batch_size = setup.config.optim, setup.config.batch_size
-    views = range(num_views) if setup.config.augment.views is None else range(min(num_views, setup.config.augment.views))
+    views = (
+        range(num_views) if setup.config.augment.views is None else range(min(num_views, setup.config.augment.views))
+    )
     if len(views) * len(train) * model.feature_dim > MOST_FEATURES:
         raise UserError(
             f"optim=lbfgs: {len(views)} views of {len(train)} images are too many features for memory; "
@@ -66,7 +68,7 @@ def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: in
 def _solve(weight_KD: Tensor, bias_K: Tensor, features_MD: Tensor, labels_M: Tensor, l2: float, setup: Setup) -> None:
     """Minimise mean cross-entropy + l2/2 · ‖weight‖² in place, to a gradient of 1e-6."""
     with torch.enable_grad():
-        weight, bias = weight_KD.clone().requires_grad_(), bias_K.clone().requires_grad_()
+        weight, bias = nn.Parameter(weight_KD.clone()), nn.Parameter(bias_K.clone())
         solver = torch.optim.LBFGS(
             [weight, bias], max_iter=300, tolerance_grad=1e-6, history_size=20, line_search_fn="strong_wolfe"
         )

@@ -1,4 +1,4 @@
-"""What several test files share: one thread of torch, small configurations, recorded runs, and the command in process."""
+"""What several test files share: small configurations, runs recorded once, and commands run in process."""
 
 from __future__ import annotations
 

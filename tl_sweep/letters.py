@@ -22,7 +22,8 @@ from tl_sweep.types import UserError
 DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__file__).parent / "weights")}
 RECIPE = 1  # part of a run's identity: raise it when anything below changes what is learnt
 BUDGET_FLOPS = 3e13  # of training: about five minutes on two cores
-MOST_EPOCHS = 12
+MOST_EPOCHS = 6
+LR_SCALE = {True: 3.0, False: 0.3}  # of scratch's rate, with and without normalisation layers
 POOR_ACC = 0.5  # below this the source has hardly been learnt, and a person should know
 
 
@@ -46,6 +47,9 @@ def ensure_trained(config: Config, path: Path) -> None:
 
 def source_config(config: Config, source: str, seed: int) -> Config:
     """The recipe: from scratch on ``source``, at the smallest size the backbone reads."""
+    from tl_sweep.prepare import anatomy
+
+    _, has_norm = anatomy(config)
     row = architectures()[config.model.name]
     step_px = row.patch_px or 1
     image_px = -(-max(32, row.min_px) // step_px) * step_px
@@ -59,6 +63,7 @@ def source_config(config: Config, source: str, seed: int) -> Config:
             "epochs": MOST_EPOCHS,
             "seed": seed,
             "weights": {"dir": config.weights.dir},
+            "optim": {"lr_scale": LR_SCALE[has_norm]},
             "device": config.device,
             "threads": config.threads,
         },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
@@ -9,6 +11,9 @@ from tl_sweep.config import field_paths
 from tl_sweep.types import did_you_mean
 
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
+KEYS = [path for path, _ in field_paths()]
+AMBIGUOUS = re.compile("Ambiguous value for argument '(.*)'")
+PREFIXES = {path.rpartition(".")[0] for path in KEYS} - {""}
 
 
 def explain(error: Exception, arguments: list[str]) -> str:
@@ -17,12 +22,15 @@ def explain(error: Exception, arguments: list[str]) -> str:
         return f"{error.override}: cannot be read; quote values with blanks, brackets or commas: \"key='a (b)'\""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(error)
-    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     first_line = str(error).splitlines()[0]
+    if ambiguous := AMBIGUOUS.match(first_line):
+        return f"{ambiguous[1]}: several values need -m; one value that is a list, brackets: key=[1,2]"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         return _wrong_value(cause, arguments)
-    if unknown := _unknown_keys(arguments):
-        return unknown
+    unknown = [name for argument in arguments if (name := _named(argument)) and not _is_known(name)]
+    if unknown:
+        return _no_such_key(unknown[0])
     return first_line if cause is None else f"{first_line} ({str(cause).splitlines()[0]})"
 
 
@@ -36,20 +44,25 @@ def _missing_option(error: MissingConfigException) -> str:
 
 def _wrong_value(cause: OmegaConfBaseException, arguments: list[str]) -> str:
     name = str(cause.full_key)
-    known = [path for path, _ in field_paths()]
-    if name not in known and not any(path.startswith(f"{name}.") for path in known):
-        near = did_you_mean(name, known)
-        inside = [path for path in known if path.startswith(name.rpartition(".")[0] + ".")] if "." in name else []
-        return f"{name}: no such key;{near}" + (f" allowed here: {', '.join(inside)}" if inside else "")
+    if not _is_known(name):
+        return _no_such_key(name)
     given = next((a for a in arguments if a.lstrip("+").startswith(f"{name}=")), name)
     return f"{given}: {str(cause.msg or cause).splitlines()[0]}"
 
 
-def _unknown_keys(arguments: list[str]) -> str:
-    known = [path for path, _ in field_paths()]
-    for argument in arguments:
-        name = argument.partition("=")[0].lstrip("+~")
-        if "=" in argument and name not in known and name not in GROUPS and not name.startswith("hydra"):
-            near = did_you_mean(name, GROUPS) or did_you_mean(name, [*known, *(path.split(".")[0] for path in known)])
-            return f"{name}: no such key;{near} groups: {', '.join(GROUPS)}; keys: --help lists them"
-    return ""
+def _named(argument: str) -> str:
+    """The key of ``key=value``; empty for anything else."""
+    name, equals, _ = argument.partition("=")
+    return name.lstrip("+~") if equals else ""
+
+
+def _is_known(name: str) -> bool:
+    return name in KEYS or name in PREFIXES or name in GROUPS or name.split(".")[0] == "hydra"
+
+
+def _no_such_key(name: str) -> str:
+    near = did_you_mean(name, [*GROUPS, *KEYS])
+    beside = [key for key in KEYS if key.startswith(f"{name.rpartition('.')[0]}.")]
+    if beside:
+        return f"{name}: no such key;{near} allowed here: {', '.join(beside)}"
+    return f"{name}: no such key;{near} groups: {', '.join(GROUPS)}; keys: --help lists them"

@@ -123,14 +123,14 @@ def _plan_problems(config: Config) -> Iterable[str]:
     """What only the architecture can tell: its number of stages, whether it has normalisation layers."""
     from tl_sweep.training.recipe import plan_problems
 
-    num_stages, has_norm = _anatomy(config)
+    num_stages, has_norm = anatomy(config)
     yield from plan_problems(config, num_stages, has_norm)
 
 
 _anatomies: dict[Hashable, tuple[int, bool]] = {}
 
 
-def _anatomy(config: Config) -> tuple[int, bool]:
+def anatomy(config: Config) -> tuple[int, bool]:
     """(stages, has normalisation layers) of the configured architecture, built without memory."""
     import torch
 

@@ -41,13 +41,14 @@ CHUNK = 1000
 
 
 def counts_to_gray(counts_N88: np.ndarray) -> np.ndarray:
-    """Counts 0..16 of dark pixels as uint8 0..255."""
-    return np.round(counts_N88 * (255 / COUNTS_MAX)).astype(np.uint8)
+    """Counts 0..16 of dark pixels as uint8 0..255, (N, 10, 10): the glyphs fill their 8x8 box, and the centre crop that
+    every model sees would cut them, so they get an empty border."""
+    return np.pad(np.round(counts_N88 * (255 / COUNTS_MAX)).astype(np.uint8), ((0, 0), (1, 1), (1, 1)))
 
 
 @lru_cache(maxsize=1)
 def letters() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Warped glyphs as 8x8 gray images (N, 8, 8) uint8, their labels (N,) and the class names; always the same."""
+    """Warped glyphs as 8x8 gray images with a border (N, 10, 10) uint8, their labels (N,) and the class names; always the same."""
     templates_TSS = np.stack([_distance(glyph, font) for glyph in GLYPHS for font in FONTS])
     labels_N = np.tile(np.arange(len(GLYPHS)), IMAGES_PER_GLYPH)
     uniforms_NP = np.random.Generator(np.random.Philox(SEED)).random((len(labels_N), 20), dtype=np.float32)

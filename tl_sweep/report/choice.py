@@ -12,7 +12,7 @@ from tl_sweep.tracking.store import RunRecord
 
 SEEDS = ("seed", "data.subset_seed")
 CHOSEN = "optim."
-NEVER_AN_AXIS = ("model.", "freeze.", *SEEDS, "tracking.", "output.", "weights.", "device", "threads", "num_workers")
+NEVER_AN_AXIS = (*SEEDS, "tracking.", "output.", "weights.", "device", "threads", "num_workers")
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,22 @@ def choose(runs: Iterable[RunRecord]) -> list[Cell]:
     only when no setting has all of them. Test accuracy plays no part.
     """
     finished = [run for run in runs if run.status == "FINISHED"]
-    varied = varied_keys(finished)
-    axes = [key for key in varied if not key.startswith((CHOSEN, *NEVER_AN_AXIS))]
-    settings = [key for key in varied if key.startswith(CHOSEN)]
+    axes = _axes(finished)
+    settings = [key for key in varied_keys(finished) if key.startswith(CHOSEN)]
     cells: dict[tuple, dict[tuple, dict[tuple, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for run in finished:
         where = (run.tags["backbone"], strategy_of(run), _values(run, axes))
         cells[where][_values(run, settings)][_values(run, SEEDS)] = run
     return [_best_cell(where, candidates) for where, candidates in cells.items()]
+
+
+def _axes(runs: list[RunRecord]) -> list[str]:
+    """Keys that differ between runs of one backbone and strategy, but for seeds, ``optim.*`` and the machine."""
+    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        groups[run.tags["backbone"], strategy_of(run)].append(run)
+    varied = {key for group in groups.values() for key in varied_keys(group)}
+    return sorted(key for key in varied if not key.startswith((CHOSEN, *NEVER_AN_AXIS)))
 
 
 def _best_cell(where: tuple, candidates: dict[tuple, dict[tuple, RunRecord]]) -> Cell:

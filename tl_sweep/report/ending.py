@@ -38,8 +38,11 @@ def print_ending(
 
 
 def baseline_command(arguments: list[str]) -> str:
-    """The same sweep with ``freeze=scratch``."""
-    kept = [argument for argument in arguments if not argument.startswith(("freeze=", "freeze."))]
+    """The same sweep with ``freeze=scratch``, less what scratch refuses: a weights' hash, L-BFGS."""
+    dropped = ["freeze=", "freeze.", "model.sha256="]
+    if any(argument.startswith("optim=") and "lbfgs" in argument for argument in arguments):
+        dropped += ["optim=", "optim.l2="]
+    kept = [argument for argument in arguments if not argument.startswith(tuple(dropped))]
     return shlex.join(["python", "-m", "tl_sweep.train", "-m", *kept, "freeze=scratch"])
 
 

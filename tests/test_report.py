@@ -1,0 +1,248 @@
+"""What is chosen, on what, and what a person reads of it; on records made by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from PIL import Image
+from rich.console import Console
+
+from tl_sweep.report import figures
+from tl_sweep.report.choice import Cell, choose, varied_keys
+from tl_sweep.report.ending import baseline_command
+from tl_sweep.report.table import comparison
+from tl_sweep.tracking.store import RunRecord
+
+
+def run(
+    strategy: str = "none",
+    *,
+    val: float = 0.5,
+    test: float = 0.5,
+    val_loss: float = 1.0,
+    seed: int = 0,
+    lr_scale: float = 1.0,
+    backbone: str = "resnet18",
+    status: str = "FINISHED",
+    control: str = "",
+    **params: str,
+) -> RunRecord:
+    """A run as the store gives it back; dots in the names of further parameters are written ``__``."""
+    values = {
+        "seed": str(seed),
+        "data.subset_seed": str(seed),
+        "optim.lr_scale": str(lr_scale),
+        "freeze.name": strategy,
+    }
+    return RunRecord(
+        run_id=f"{strategy}-{seed}-{lr_scale}",
+        status=status,
+        params=values | {name.replace("__", "."): value for name, value in params.items()},
+        tags={"backbone": backbone, "strategy": strategy, "control": control, "trainable_parameters": "1234567"},
+        metrics={"best/val_acc": val, "best/val_loss": val_loss, "test/acc": test, "seconds": 2.0 + seed},
+    )
+
+
+def chosen_scales(runs: list[RunRecord]) -> list[str]:
+    return [dict(cell.setting)["optim.lr_scale"] for cell in choose(runs)]
+
+
+# --- the choice
+
+
+def test_the_choice_is_made_on_validation_though_test_says_otherwise() -> None:
+    runs = [run(val=0.8, test=0.1, lr_scale=1.0), run(val=0.7, test=0.9, lr_scale=3.0)]
+    assert chosen_scales(runs) == ["1.0"]
+    assert choose(runs)[0].mean("test/acc") == pytest.approx(0.1)
+
+
+def test_test_accuracy_may_even_be_missing() -> None:
+    runs = [run(val=0.8, lr_scale=1.0), run(val=0.7, lr_scale=3.0)]
+    for record in runs:
+        del record.metrics["test/acc"]
+    assert chosen_scales(runs) == ["1.0"]
+
+
+def test_the_mean_over_seeds_decides_not_the_best_seed() -> None:
+    lucky = [run(val=0.95, seed=0, lr_scale=1.0), run(val=0.15, seed=1, lr_scale=1.0)]
+    steady = [run(val=0.6, seed=0, lr_scale=3.0), run(val=0.6, seed=1, lr_scale=3.0)]
+    assert chosen_scales([*lucky, *steady]) == ["3.0"]
+
+
+@pytest.mark.parametrize("losses", [(0.9, 0.8), (0.8, 0.9)], ids=["second", "first"])
+def test_of_equal_accuracies_the_smaller_validation_loss_wins(losses: tuple[float, float]) -> None:
+    runs = [run(val_loss=loss, lr_scale=scale) for loss, scale in zip(losses, (1.0, 3.0), strict=True)]
+    assert chosen_scales(runs) == ["3.0" if losses[1] < losses[0] else "1.0"]
+
+
+def test_a_setting_that_lacks_a_seed_is_not_chosen() -> None:
+    whole = [run(val=0.5, seed=seed, lr_scale=1.0) for seed in (0, 1)]
+    assert chosen_scales([*whole, run(val=0.99, seed=0, lr_scale=3.0)]) == ["1.0"]
+
+
+def test_a_run_that_failed_makes_its_setting_incomplete() -> None:
+    whole = [run(val=0.5, seed=seed, lr_scale=1.0) for seed in (0, 1)]
+    broken = [run(val=0.9, seed=0, lr_scale=3.0), run(val=0.9, seed=1, lr_scale=3.0, status="FAILED")]
+    assert chosen_scales([*whole, *broken]) == ["1.0"]
+
+
+def test_nothing_finished_gives_no_cells() -> None:
+    assert choose([run(status="FAILED"), run(status="RUNNING")]) == []
+
+
+def test_a_run_that_was_repeated_counts_once_the_newest() -> None:
+    (cell,) = choose([run(val=0.1), run(val=0.6)])
+    assert [record.metrics["best/val_acc"] for record in cell.runs] == [0.6]
+
+
+# --- cells: what is compared with what
+
+
+def test_a_cell_for_each_backbone_and_strategy() -> None:
+    runs = [run(strategy, backbone=backbone) for strategy in ("none", "all") for backbone in ("resnet18", "vgg16")]
+    cells = {(cell.backbone, cell.strategy) for cell in choose(runs)}
+    assert cells == {("resnet18", "none"), ("resnet18", "all"), ("vgg16", "none"), ("vgg16", "all")}
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("data__shots", ("5", "10")),
+        ("augment__name", ("none", "light")),
+        ("model__weights", ("letters", "letters_clean")),
+        ("freeze__batch_norm", ("train", "eval")),
+        ("epochs", ("10", "60")),
+    ],
+    ids=str,
+)
+def test_what_varies_within_a_strategy_is_an_axis(key: str, values: tuple[str, str]) -> None:
+    cells = choose([run(seed=seed, **{key: value}) for value in values for seed in (0, 1)])
+    name = key.replace("__", ".")
+    assert [(cell.axes, len(cell.runs)) for cell in cells] == [(((name, value),), 2) for value in values]
+
+
+@pytest.mark.parametrize("key", ["threads", "num_workers", "device", "output__dir", "tracking__uri"])
+def test_where_a_run_took_place_is_no_axis(key: str) -> None:
+    (cell,) = choose([run(seed=0, **{key: "1"}), run(seed=1, **{key: "2"})])
+    assert cell.axes == ()
+
+
+def test_what_a_strategy_or_backbone_brings_along_is_no_axis() -> None:
+    runs = [
+        run("none", freeze__backbone_lr_scale="0.1", model__weights="/w/resnet18.pth"),
+        run("scratch", freeze__backbone_lr_scale="1.0", model__weights="/w/resnet18.pth"),
+        run("none", backbone="vgg16", freeze__backbone_lr_scale="0.1", model__weights="/w/vgg16.pth"),
+    ]
+    assert {cell.axes for cell in choose(runs)} == {()}
+
+
+def test_the_control_and_depths_are_strategies_of_their_own() -> None:
+    runs = [run("all"), run("all", control="random features"), *(run("depth", freeze__frozen_stages=k) for k in "01")]
+    names = ["all", "all (random features)", "depth 0", "depth 1"]
+    assert [cell.strategy for cell in choose(runs)] == names
+
+
+def test_varied_keys_see_a_missing_key_as_a_value() -> None:
+    assert varied_keys([run(a="1", b="2"), run(a="1")]) == ["b"]
+
+
+def test_mean_and_spread_over_seeds() -> None:
+    (cell,) = choose([run(test=0.5, seed=0), run(test=0.7, seed=1)])
+    assert cell.mean("test/acc") == pytest.approx(0.6)
+    assert cell.spread("test/acc") == pytest.approx(math.sqrt(0.02))
+    assert math.isnan(choose([run()])[0].spread("test/acc"))
+
+
+# --- the table
+
+
+def rows(cells: list[Cell]) -> list[list[str]]:
+    """The table as it is printed: stripped cells, header first."""
+    text = io.StringIO()
+    Console(file=text, width=200).print(comparison(cells))
+    lines = [line for line in text.getvalue().splitlines() if line[:1] in "│┃"]
+    return [[word.strip() for word in line.replace("┃", "│").strip("│").split("│")] for line in lines]
+
+
+def test_the_table_compares_with_scratch() -> None:
+    runs = [
+        *(run("scratch", val=0.4, test=test, seed=seed) for seed, test in enumerate((0.40, 0.44))),
+        *(run("early", val=0.7, test=test, seed=seed, lr_scale=3.0) for seed, test in enumerate((0.60, 0.64))),
+        *(run("early", val=0.6, test=0.99, seed=seed, lr_scale=1.0) for seed in (0, 1)),
+    ]
+    header, *body = rows(choose(runs))
+    assert header[:6] == ["backbone", "strategy", "chosen setting", "val acc", "test acc", "vs scratch"]
+    assert header[6:] == ["seeds", "seconds", "trainable"]
+    early = ["resnet18", "early", "lr_scale=3.0", "70.0 ± 0.0", "62.0 ± 2.8", "+20.0", "2", "2.5", "1,234,567"]
+    scratch = ["resnet18", "scratch", "lr_scale=1.0", "40.0 ± 0.0", "42.0 ± 2.8", "–", "2", "2.5", "1,234,567"]
+    assert body == [early, scratch]  # best on validation first
+
+
+def test_the_baseline_is_that_of_the_same_axis() -> None:
+    accuracies = {("5", "scratch"): 0.2, ("5", "all"): 0.3, ("10", "scratch"): 0.5, ("10", "all"): 0.9}
+    runs = [run(strategy, test=test, data__shots=shots) for (shots, strategy), test in accuracies.items()]
+    header, *body = rows(choose(runs))
+    differences = {(row[1], row[2]): row[header.index("vs scratch")] for row in body}
+    assert header[2] == "data.shots"
+    assert (differences["all", "5"], differences["all", "10"]) == ("+10.0", "+40.0")
+
+
+def test_without_a_baseline_there_is_no_difference() -> None:
+    header, body = rows(choose([run("all")]))
+    assert body[header.index("vs scratch")] == "–"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "baseline"),
+    [
+        (["model=resnet18", "freeze=none,all"], "model=resnet18 freeze=scratch"),
+        (["freeze=depth", "freeze.frozen_stages=0,1", "seed=0,1"], "seed=0,1 freeze=scratch"),
+        (["data.root='/My Photos (2024)'"], """'data.root='"'"'/My Photos (2024)'"'"'' freeze=scratch"""),
+        (["freeze=all", "optim=lbfgs", "optim.l2=[1,2]", "epochs=3"], "epochs=3 freeze=scratch"),
+        (["freeze=all", "optim=lbfgs,sgd", "epochs=3"], "epochs=3 freeze=scratch"),
+        (["freeze=none", "optim=sgd,adamw", "optim.lr=0.1"], "optim=sgd,adamw optim.lr=0.1 freeze=scratch"),
+        (["freeze=none", "model.sha256=0123abcd"], "freeze=scratch"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_the_command_that_adds_the_baseline(arguments: list[str], baseline: str) -> None:
+    assert baseline_command(arguments) == f"python -m tl_sweep.train -m {baseline}"
+
+
+# --- the figures
+
+
+@pytest.mark.parametrize(("num_classes", "side_px"), [(3, 324), (20, 800), (60, 800)])
+def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_classes: int, side_px: int) -> None:
+    counts_KK = np.random.default_rng(0).integers(0, 9, (num_classes, num_classes))
+    figures.confusion(counts_KK, tuple(f"class {k}" for k in range(num_classes)), tmp_path / "confusion.png")
+    with Image.open(tmp_path / "confusion.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.size == (side_px, side_px)
+        assert len(picture.convert("RGB").getcolors(2**24) or []) > 10
+
+
+def test_a_class_without_an_image_leaves_an_empty_row(tmp_path: Path) -> None:
+    figures.confusion(np.array([[2, 1], [0, 0]]), ("a", "b"), tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size > 1000
+
+
+def test_the_curves_draw_what_the_run_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [
+        {"step": 0, "train/loss": 2.0, "train/acc": 0.1, "val/loss": 2.5, "val/acc": 0.2},
+        {"step": 1, "train/loss": 1.0, "train/acc": 0.3, "val/loss": 1.5, "val/acc": 0.4},
+        {"step": 2, "test/acc": 0.5},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
+    drawn, plot = [], Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **how: drawn.append((x, y)) or plot(axes, x, y, **how))
+    figures.curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
+    assert drawn == [((1, 2), (2.0, 1.0)), ((1, 2), (2.5, 1.5)), ((1, 2), (0.1, 0.3)), ((1, 2), (0.2, 0.4))]
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (640, 240))

@@ -12,6 +12,7 @@ from tl_sweep.models.build import build_model
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training import freeze
 from tl_sweep.training.recipe import (
+    batch_size_of,
     head_lr_of,
     make_optimizer,
     parameter_groups,
@@ -140,3 +141,9 @@ def test_sgd_has_momentum(make_config: Callable[..., Config], small: StagedModel
     optimizer = make_optimizer(parameter_groups(small, phase, config), config)
     assert isinstance(optimizer, torch.optim.SGD)
     assert {group["momentum"] for group in optimizer.param_groups} == {0.7}
+
+
+@pytest.mark.parametrize(("num_train", "size"), [(40, 8), (80, 8), (200, 20), (1611, 32)])
+def test_batches_are_small_where_images_are_few(make_config: Callable[..., Config], num_train: int, size: int) -> None:
+    assert batch_size_of(make_config(), num_train) == size
+    assert batch_size_of(make_config(batch_size=50), num_train) == 50

@@ -22,7 +22,7 @@ MakeConfig = Callable[..., Config]
 def test_solution_is_scikit_learns(make_config: MakeConfig) -> None:
     config = make_config({"freeze": "all", "augment": "none"}, optim={"l2": [2.0]}, epochs=1, data={"shots": 10})
     run = assemble(config)
-    train_ND = features(run.state.model, run.setup.train, run.setup.compute, 32, None).numpy().astype(np.float64)
+    train_ND = features(run.state.model, run.setup.train, run.setup.compute, None).numpy().astype(np.float64)
     mean_D, std_D = train_ND.mean(0), np.maximum(train_ND.std(0), 1e-6)
     theirs = LogisticRegression(C=1 / 2.0, max_iter=5000, tol=1e-8).fit(
         (train_ND - mean_D) / std_D, run.setup.train.labels_N.numpy()
@@ -51,7 +51,7 @@ def test_solved_head_beats_two_epochs_of_sgd(make_config: MakeConfig) -> None:
 
 def test_finite_views_are_seen_once_each(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(solve, "features", lambda m, e, c, b, view: seen.append(view) or features(m, e, c, b, view))
+    monkeypatch.setattr(solve, "features", lambda m, e, c, view: seen.append(view) or features(m, e, c, view))
     for views in (2, None):
         run = assemble(make_config({"freeze": "all"}, augment={"views": views}, epochs=3))
         list(fit(run.state, run.setup))

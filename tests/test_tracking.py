@@ -256,7 +256,7 @@ def test_runs_of_a_sweep_come_oldest_first_and_no_others(tmp_path: Path, store_u
     sweeps = ["aaa", "bbb", "aaa"]
     for number, sweep in enumerate(sweeps):
         tags = {f"sweep.{sweep}": "yes", "number": str(number)}
-        MlflowTracker(tmp_path, store_uri, "tl_sweep").open(RunHeader("name", tags, {}, HEADER.data))
+        MlflowTracker(tmp_path, store_uri, "tl_sweep").open(RunHeader("name", tags, {}, DATA))
     assert [run.tags["number"] for run in runs_of_sweep(store_uri, "tl_sweep", "aaa")] == ["0", "2"]
 
 
@@ -295,7 +295,7 @@ def prepare_and_record(database: Path, number: int) -> None:
     folder = database.parent / str(number)
     folder.mkdir()
     tracker = MlflowTracker(folder, uri, "mine")
-    tracker.open(RunHeader(f"run {number}", {"sweep.s": "yes"}, {}, HEADER.data))
+    tracker.open(RunHeader(f"run {number}", {"sweep.s": "yes"}, {}, DATA))
     tracker.metrics({"val/acc": number / 10}, 0)
     tracker.close("FINISHED")
 
@@ -329,7 +329,9 @@ def test_no_store_needs_no_preparation(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_deleted_experiment_is_not_written_to(store_uri: str) -> None:
     client = MlflowClient(store_uri)
     client.delete_experiment(client.create_experiment("deleted"))
-    with pytest.raises(UserError, match="tracking.experiment=deleted: was deleted in the store; restore it or choose"):
+    with pytest.raises(
+        UserError, match=r"tracking\.experiment=deleted: was deleted in the store; restore it or choose"
+    ):
         prepare_store(store_uri, "deleted")
 
 

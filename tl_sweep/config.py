@@ -168,7 +168,9 @@ class Config:
     weights: WeightsConfig = group(WeightsConfig)
     tracking: TrackingConfig = group(TrackingConfig)
     epochs: int = key(30, "of training, over all phases", ge=1)
-    batch_size: int = key(32, "images per step", ge=2)
+    batch_size: int | None = key(
+        None, "images per step; null: 32, fewer where an epoch would have under ten steps", ge=2
+    )
     seed: int = key(0, "of head initialisation, batch order, dropout and mixing", ge=0)
     patience: int | None = key(None, "epochs without a better validation accuracy that end a phase; null: off", ge=1)
     precision: str = key(
@@ -231,10 +233,6 @@ def local_path(text: str) -> Path:
     return Path(text).expanduser().absolute()
 
 
-def label_counts_are_given_twice(data: DataConfig) -> bool:
-    return data.shots is not None and data.fraction is not None
-
-
 def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
     known = {item.name: item for item in dataclasses.fields(cls)}
     for name in map(str, node):
@@ -286,7 +284,7 @@ def _broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
 
 def _broken_combinations(config: Config) -> Iterator[str]:
     freeze, optim, augment = config.freeze, config.optim, config.augment
-    if label_counts_are_given_twice(config.data):
+    if config.data.shots is not None and config.data.fraction is not None:
         yield f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them"
     if not freeze.phases:
         yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"

@@ -35,8 +35,8 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds_so_far: float)
     best, setup, model = run.state.best, run.setup, run.state.model
     assert best is not None
     logits = {
-        "val": predict(model, setup.val, setup.compute, config.batch_size),
-        "test": predict(model, run.test, setup.compute, config.batch_size),
+        "val": predict(model, setup.val, setup.compute),
+        "test": predict(model, run.test, setup.compute),
     }
     test_labels_N = run.test.labels_N.cpu()
     measured = final_metrics(logits["test"], test_labels_N, run.images.class_names)

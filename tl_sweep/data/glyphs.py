@@ -41,8 +41,10 @@ CHUNK = 1000
 
 
 def counts_to_gray(counts_N88: np.ndarray) -> np.ndarray:
-    """Counts 0..16 of dark pixels as uint8 0..255, (N, 10, 10): the glyphs fill their 8x8 box, and the centre crop that
-    every model sees would cut them, so they get an empty border."""
+    """Counts 0..16 of dark pixels as uint8 0..255, (N, 10, 10).
+
+    Glyphs fill their 8x8 box, and the centre crop that every model sees would cut them: hence an empty border.
+    """
     return np.pad(np.round(counts_N88 * (255 / COUNTS_MAX)).astype(np.uint8), ((0, 0), (1, 1), (1, 1)))
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from tl_sweep.config import Config
 from tl_sweep.report.choice import choose
 from tl_sweep.report.table import comparison
-from tl_sweep.tracking.store import runs_of_sweep
+from tl_sweep.tracking.store import compare_link, runs_of_sweep
 
 
 def print_ending(
@@ -19,20 +19,20 @@ def print_ending(
 ) -> None:
     console = Console(width=None if Console().is_terminal else 160)
     tracking = configs[0].tracking
-    if tracking.uri is not None:
-        cells = choose(runs_of_sweep(tracking.uri, tracking.experiment, sweep))
-        if cells:
-            console.print(comparison(cells))
-    else:
-        console.print("tracking.uri=null: no table, the runs are in their folders")
+    cells = [] if tracking.uri is None else choose(runs_of_sweep(tracking.uri, tracking.experiment, sweep))
+    if cells:
+        console.print(comparison(cells))
+    elif tracking.uri is None:
+        console.print("tracking.uri=null: no table; each run's figures are in its folder")
     if failures:
         console.print(_failure_table(failures))
     finished = len(configs) - len(failures)
     console.print(
         f"{finished} of {len(configs)} jobs finished in {seconds:.0f} s; {len(failures)} failed; sweep {sweep}"
     )
-    if tracking.uri is not None:
-        console.print(f"see them side by side: mlflow ui --backend-store-uri {tracking.uri}", soft_wrap=True)
+    if tracking.uri is not None and cells:
+        link = compare_link(tracking.uri, tracking.experiment, [cell.runs[0].run_id for cell in cells])
+        console.print(f"side by side, once `mlflow ui` or `make ui` runs: {link}", soft_wrap=True, markup=False)
     if all(config.freeze.pretrained for config in configs):
         console.print(f"no baseline in this sweep; add it: {baseline_command(arguments)}", soft_wrap=True, markup=False)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from tl_sweep.report.choice import Cell
+
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
 
 
@@ -41,3 +43,22 @@ def curves(metrics_path: Path, path: Path) -> None:
         axes.set(xlabel="epoch", ylabel="accuracy" if quantity == "acc" else "cross-entropy (nats)")
         axes.legend()
     figure.savefig(path, dpi=80)
+
+
+def strategies(cells: list[Cell], path: Path) -> None:
+    """Test accuracy of each strategy, at the setting that validation chose; one panel per backbone, a dot per seed."""
+    backbones = sorted({cell.backbone for cell in cells})
+    figure = Figure(figsize=(1 + 4 * len(backbones), 3.2), layout="constrained")
+    panels = figure.subplots(1, len(backbones), sharex=True, squeeze=False)[0]
+    for axes, backbone in zip(panels, backbones, strict=True):
+        ranked = sorted((cell for cell in cells if cell.backbone == backbone), key=lambda cell: cell.mean("test/acc"))
+        for height, cell in enumerate(ranked):
+            colour = "tab:gray" if cell.strategy == "scratch" else "tab:blue"
+            axes.barh(height, 100 * cell.mean("test/acc"), color=colour, alpha=0.35)
+            axes.plot(
+                [100 * run.metrics["test/acc"] for run in cell.runs], [height] * len(cell.runs), "o", color=colour
+            )
+            axes.text(1, height, f"{100 * cell.mean('test/acc'):.1f}", va="center", fontsize=9)
+        axes.set_yticks(range(len(ranked)), [cell.strategy for cell in ranked])
+        axes.set(title=backbone, xlabel="test accuracy (%)", xlim=(0, 100))
+    figure.savefig(path, dpi=110)

@@ -11,27 +11,28 @@ from tl_sweep.models.stages import StagedModel
 from tl_sweep.training.examples import Compute, Examples
 
 CALIBRATION_BINS = 15
+BATCH_SIZE = 64  # fixed: a batch's size moves the last bits of a prediction
 
 
 @torch.no_grad()
-def features(model: StagedModel, examples: Examples, compute: Compute, batch_size: int, epoch: int | None) -> Tensor:
+def features(model: StagedModel, examples: Examples, compute: Compute, epoch: int | None) -> Tensor:
     """Pooled features (N, D), float32, of all stages in eval mode; ``epoch=None``: of the clean images."""
     model.module.eval()
     chunks = []
-    for first in range(0, len(examples), batch_size):
-        indices_B = np.arange(first, min(first + batch_size, len(examples)))
+    for first in range(0, len(examples), BATCH_SIZE):
+        indices_B = np.arange(first, min(first + BATCH_SIZE, len(examples)))
         with compute.autocast():
             chunks.append(model.run(examples.inputs(indices_B, epoch)).float())
     return torch.cat(chunks)
 
 
 @torch.no_grad()
-def predict(model: StagedModel, examples: Examples, compute: Compute, batch_size: int) -> Tensor:
+def predict(model: StagedModel, examples: Examples, compute: Compute) -> Tensor:
     """Logits (N, K), float32 on the CPU, of the clean images in eval mode."""
     model.module.eval()
     chunks = []
-    for first in range(0, len(examples), batch_size):
-        indices_B = np.arange(first, min(first + batch_size, len(examples)))
+    for first in range(0, len(examples), BATCH_SIZE):
+        indices_B = np.arange(first, min(first + BATCH_SIZE, len(examples)))
         with compute.autocast():
             chunks.append(model(examples.inputs(indices_B, None)).float())
     return torch.cat(chunks).cpu()

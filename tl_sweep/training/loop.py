@@ -19,7 +19,7 @@ from tl_sweep.training.averaging import WeightAverage
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.examples import Compute, Examples
 from tl_sweep.training.mixing import Mixing
-from tl_sweep.training.recipe import Group, make_optimizer, make_schedule, parameter_groups, solver_of
+from tl_sweep.training.recipe import Group, batch_size_of, make_optimizer, make_schedule, parameter_groups, solver_of
 from tl_sweep.training.solve import solve_head
 from tl_sweep.types import JobFailed
 
@@ -110,7 +110,7 @@ def train_phase(
 ) -> Iterator[dict[str, float]]:
     """The phase's epochs with a new optimiser, schedule and average; early stopping by ``patience`` ends it sooner."""
     config = setup.config
-    steps = len(batches(len(setup.train), config.batch_size, np.random.default_rng(0)))
+    steps = len(batches(len(setup.train), batch_size_of(config, len(setup.train)), np.random.default_rng(0)))
     state.groups = parameter_groups(state.model, phase, config)
     state.optimizer = make_optimizer(state.groups, config)
     state.schedule = make_schedule(state.optimizer, phase.epochs * steps, config.optim.warmup)
@@ -142,7 +142,7 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
     metrics = dict(rates)
     losses: list[Tensor] = []
     hits: list[Tensor] = []
-    for indices_B in batches(len(setup.train), config.batch_size, rng):
+    for indices_B in batches(len(setup.train), batch_size_of(config, len(setup.train)), rng):
         labels_B = setup.train.labels(indices_B)
         images_BCHW, targets = setup.mixing(setup.train.inputs(indices_B, state.epoch), labels_B)
         with setup.compute.autocast():
@@ -186,7 +186,7 @@ def solve_phase(
 
 def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool:
     """Add validation loss and accuracy to ``metrics``; keep the tensors if this epoch is the phase's choice so far."""
-    logits_NK = predict(state.model, setup.val, setup.compute, setup.config.batch_size)
+    logits_NK = predict(state.model, setup.val, setup.compute)
     metrics["val/loss"], metrics["val/acc"] = loss_and_accuracy(logits_NK, setup.val.labels_N.cpu())
     now = Best(metrics["val/acc"], metrics["val/loss"], state.epoch, {})
     improved = now.beats(state.phase_best)

@@ -66,6 +66,11 @@ def weight_decay_of(config: Config) -> float:
     return 1e-2 if solver_of(config) == "adamw" else 1e-4
 
 
+def batch_size_of(config: Config, num_train: int) -> int:
+    """Images per step: as configured, or 32, fewer (down to 8) so that an epoch of few images still has ten steps."""
+    return max(8, min(32, num_train // 10)) if config.batch_size is None else config.batch_size
+
+
 def backbone_scale_of(config: Config) -> float:
     given = config.optim.backbone_lr_scale
     return config.freeze.backbone_lr_scale if given is None else given

@@ -29,7 +29,7 @@ def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: in
         UserError: the features would not fit into memory.
         JobFailed: features that are not finite.
     """
-    optim, batch_size = setup.config.optim, setup.config.batch_size
+    optim = setup.config.optim
     views = (
         range(num_views) if setup.config.augment.views is None else range(min(num_views, setup.config.augment.views))
     )
@@ -38,9 +38,9 @@ def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: in
             f"optim=lbfgs: {len(views)} views of {len(train)} images are too many features for memory; "
             "set augment.views=1 (or a few), or optim=sgd"
         )
-    seen = [features(model, train, setup.compute, batch_size, view) for view in views]
+    seen = [features(model, train, setup.compute, view) for view in views]
     train_MD, labels_M = torch.cat(seen), train.labels_N.repeat(len(seen))
-    val_ND = features(model, val, setup.compute, batch_size, None)
+    val_ND = features(model, val, setup.compute, None)
     if not torch.isfinite(train_MD).all():
         raise JobFailed("the frozen features are not finite: the weights do not fit this model or its preprocessing")
     mean_D, std_D = train_MD.mean(0), train_MD.std(0, correction=0).clamp_min(1e-6)

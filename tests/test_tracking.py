@@ -221,9 +221,8 @@ def test_without_a_store_metrics_lie_in_the_folder_alone(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
 
 
-HEADER = RunHeader(
-    "name", {"strategy": "none"}, {"seed": "0"}, {"name": "d", "digest": "1", "source_type": "local", "source": "{}"}
-)
+DATA = {"name": "digits", "digest": "0123", "source_type": "local", "source": "{}"}
+HEADER = RunHeader("name", {"strategy": "none"}, {"seed": "0"}, DATA)
 
 
 def test_numbers_that_are_none_stay_in_the_folder(tmp_path: Path, store_uri: str) -> None:
@@ -347,7 +346,7 @@ def test_a_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [
-        ("sqlite:////proc/mlflow.db", "proc"),
+        ("sqlite:///{folder}/text.db/mlflow.db", "File exists"),
         ("sqlite:///{folder}/text.db", "not a database"),
         ("nonsense://x", "nonsense"),
     ],

@@ -22,7 +22,7 @@ from tl_sweep.types import UserError
 DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__file__).parent / "weights")}
 RECIPE = 1  # part of a run's identity: raise it when anything below changes what is learnt
 BUDGET_FLOPS = 4e13  # of training: about five minutes on two cores
-MOST_EPOCHS = 6
+MOST_EPOCHS = 8
 LR_SCALE = {True: 3.0, False: 0.3}  # of scratch's rate, with and without normalisation layers
 POOR_ACC = 0.5  # below this the source has hardly been learnt, and a person should know
 
@@ -55,7 +55,7 @@ def source_config(config: Config, source: str, seed: int) -> Config:
     image_px = -(-max(32, row.min_px) // step_px) * step_px
     model = asdict(config.model) | {"weights": None, "sha256": None, "preprocessing": {}}
     return compose(
-        {"freeze": "scratch", "data": source, "augment": "none", "optim": "auto"},
+        {"freeze": "scratch", "data": source, "augment": "light", "optim": "auto"},
         {
             "model": model,
             "data": {"image_size": image_px},

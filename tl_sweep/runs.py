@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_sweep.config import Config, local_path
 from tl_sweep.tracking.store import download
+from tl_sweep.types import UserError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +43,25 @@ def checkpoint_of(run_id: str, uri: str) -> Checkpoint:
         return read_checkpoint(Path(folder))
 
 
+def is_pooled_run(run_id: str, uri: str | None) -> bool:
+    """Whether the run's model went without its authors' hidden linear layers.
+
+    Raises:
+        UserError: no such run, or no store to look it up in.
+    """
+    from tl_sweep.training.checkpoint import DESCRIPTION
+
+    with tempfile.TemporaryDirectory() as folder:
+        description = download(_required(uri), run_id, DESCRIPTION, Path(folder))
+        return bool(json.loads(description.read_text())["pooled"])
+
+
+def _required(uri: str | None) -> str:
+    if uri is None:
+        raise UserError("model.weights=run:…: a tracking.uri is needed to look the run up")
+    return uri
+
+
 def assembled_weights(config: Config) -> WeightsFile:
     """The whole state dict of ``model.weights=run:<id>`` as a file in ``weights.dir``, written on first use."""
     from filelock import FileLock
@@ -49,15 +70,14 @@ def assembled_weights(config: Config) -> WeightsFile:
     from tl_sweep.models.weights import WeightsFile, digest_of
     from tl_sweep.training.checkpoint import restore
 
-    assert config.model.weights is not None and config.tracking.uri is not None
-    run_id = config.model.weights.removeprefix("run:")
+    run_id = str(config.model.weights).removeprefix("run:")
     path = local_path(config.weights.dir) / f"run-{run_id}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            model = restore(checkpoint_of(run_id, config.tracking.uri))
+            model = restore(checkpoint_of(run_id, _required(config.tracking.uri)))
             tensors = {name: tensor.contiguous() for name, tensor in model.module.state_dict().items()}
             partial = path.with_suffix(".partial")
-            save_file(tensors, partial)
+            save_file(tensors, partial, metadata={"pooled": str(model.pooled).lower()})
             partial.replace(path)
     return WeightsFile(path, digest_of(path))

@@ -50,7 +50,7 @@ def counts_to_gray(counts_N88: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def letters() -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Warped glyphs as 8x8 gray images with a border (N, 10, 10) uint8, their labels (N,) and the class names; always the same."""
+    """Warped glyphs, bordered (N, 10, 10) uint8, their labels (N,) and the class names; always the same."""
     templates_TSS = np.stack([_distance(glyph, font) for glyph in GLYPHS for font in FONTS])
     labels_N = np.tile(np.arange(len(GLYPHS)), IMAGES_PER_GLYPH)
     uniforms_NP = np.random.Generator(np.random.Philox(SEED)).random((len(labels_N), 20), dtype=np.float32)

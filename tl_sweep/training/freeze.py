@@ -1,7 +1,7 @@
 """Who learns, in which phase: the only module that writes ``requires_grad``; and the proof that the rest stood still.
 
-A strategy is a list of phases (``conf/freeze/*.yaml``). ``make_plan`` turns it into phases of whole epochs for a model of
-n stages; ``enter`` makes a phase true on a model; ``fingerprint`` proves that what was frozen is bit-identical.
+A strategy is a list of phases (``conf/freeze/*.yaml``). ``make_plan`` makes whole epochs of it for a model of n
+stages; ``enter`` makes a phase true on a model; ``fingerprint`` proves that what was frozen is bit-identical.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from tl_sweep.data import glyphs
 from tl_sweep.data.imageset import ImageSet
 from tl_sweep.data.sources import open_data
 from tl_sweep.data.splits import split
+from tl_sweep.data.views import clean
 from tl_sweep.types import Preprocessing
 
 LOOK_ALIKES = "OQDISZBGilogqsyzbΟοΘθБЗЧЬЭОоэзчбьσδρϭ" + string.digits
@@ -25,8 +26,8 @@ def opened(name: str) -> ImageSet:
 
 @pytest.fixture(scope="module")
 def letters_counts() -> np.ndarray:
-    """Counts 0..16, (N, 8, 8)."""
-    return glyphs.letters()[0] * (16 / 255)
+    """Counts 0..16 inside the border, (N, 8, 8)."""
+    return glyphs.letters()[0][:, 1:-1, 1:-1] * (16 / 255)
 
 
 def test_digits_are_split_in_blocks() -> None:
@@ -43,7 +44,7 @@ def test_digits_are_enlarged_counts() -> None:
     squares = opened("digits").decode(np.array([0, 3]), PREPROCESSING, num_workers=1).numpy()
     assert squares.shape == (2, 3, 37, 37)
     assert (squares[:, 0] == squares[:, 2]).all()
-    centres = ((np.arange(8) + 0.5) * 37 / 8).astype(int)
+    centres = ((np.arange(1, 9) + 0.5) * 37 / 10).astype(int)
     expected = load_digits().images[3] * 255 / 16
     assert np.abs(squares[1, 0][np.ix_(centres, centres)] - expected).max() < 40
 
@@ -97,6 +98,15 @@ def test_letters_fill_their_box_as_the_digits_do(letters_counts: np.ndarray) -> 
     for counts in (letters_counts, digits):
         assert (counts[:, 0].max(axis=1) > 0).mean() > 0.98
         assert counts[:, :, [0, 7]].mean() < 0.5
+
+
+def test_glyphs_have_a_border_that_the_centre_crop_may_cut() -> None:
+    images_NHW = glyphs.letters()[0]
+    assert images_NHW.shape[1:] == (10, 10)
+    assert images_NHW.sum() == images_NHW[:, 1:-1, 1:-1].sum()
+    kept = clean(opened("letters").decode(np.array([0]), PREPROCESSING, num_workers=1), 32)
+    whole = opened("letters").decode(np.array([0]), PREPROCESSING, num_workers=1)
+    assert kept.sum() * 255 == pytest.approx(whole.sum().item(), rel=0.02)  # nothing of the glyph is cut off
 
 
 def test_letters_of_a_class_differ(letters_counts: np.ndarray) -> None:

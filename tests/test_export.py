@@ -144,6 +144,12 @@ def test_a_run_that_is_not_there(command: Command, store_uri: str, image_root: P
     assert answer.err == f"error: run=0123: no such run in {store_uri}; `mlflow ui` lists them\n"
 
 
+def test_a_database_that_is_not_there_is_not_made(command: Command) -> None:
+    answer = command(export.main, "run=0123", "tracking.uri=sqlite:///elsewhere.db")
+    assert (answer.code, list(Path().iterdir())) == (1, [])
+    assert "tracking.uri=sqlite:///elsewhere.db: there is no database" in answer.err
+
+
 # --- predict
 
 
@@ -197,11 +203,8 @@ def test_a_run_starts_from_another(small_run: Recorded, tmp_path: Path, store_ur
     (prepared,) = prepare_one(config)
     started = assemble(prepared).state.model
     source, _ = tl_sweep.load_run(small_run.run_id, store_uri)
-    moved = [
-        name
-        for name, tensor in source.state_dict().items()
-        if not torch.equal(tensor, started.module.state_dict()[name])
-    ]
+    tensors = started.module.state_dict()
+    moved = [name for name, tensor in source.state_dict().items() if not torch.equal(tensor, tensors[name])]
     assert moved == ["fc.weight", "fc.bias"]  # a new head
     kept = [path.name for path in (tmp_path / "weights").glob("*.safetensors")]
     assert kept == [f"run-{small_run.run_id}.safetensors"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_sweep.config import Config, local_path
-from tl_sweep.tracking.store import download
+from tl_sweep.tracking.store import download, read_run
 from tl_sweep.types import UserError
 
 if TYPE_CHECKING:
@@ -34,9 +34,14 @@ def load_run(run_id: str, uri: str = "sqlite:///mlflow.db") -> tuple[nn.Module, 
 
 
 def checkpoint_of(run_id: str, uri: str) -> Checkpoint:
-    """A run's checkpoint, read from its artifacts."""
+    """A run's checkpoint, read from its artifacts.
+
+    Raises:
+        UserError: no such run, no checkpoint, or the weights that it started from are gone.
+    """
     from tl_sweep.training.checkpoint import DESCRIPTION, TENSORS, read_checkpoint
 
+    read_run(uri, run_id)  # a run that is not there is told from one without a checkpoint
     with tempfile.TemporaryDirectory() as folder:
         for name in (TENSORS, DESCRIPTION):
             download(uri, run_id, name, Path(folder))

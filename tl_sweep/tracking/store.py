@@ -214,10 +214,13 @@ def read_run(uri: str, run_id: str) -> RunRecord:
     """One run.
 
     Raises:
-        UserError: the store has no such run.
+        UserError: there is no such database, or no such run in the store.
     """
     from mlflow.exceptions import MlflowException
 
+    database = sqlite_path(uri)
+    if database is not None and not database.exists():  # MLflow would make one
+        raise UserError(f"tracking.uri={uri}: there is no database {database}; say where the run was recorded")
     try:
         return _record(connect(uri).get_run(run_id))
     except MlflowException as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,23 +123,23 @@ class Answer:
     err: str
 
 
-@pytest.fixture
-def command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Answer]:
-    """``command(main, "freeze=all", …)`` runs a command's ``main`` in this process, in an empty folder."""
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
-
-    def run(main: Callable[[], None], *arguments: str) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["command", *arguments])
-        code = 0
+def answer_of(main: Callable[[], None], *arguments: str) -> Answer:
+    """Run a command's ``main`` in this process and folder."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["command", *arguments])
+        patch.setenv("HYDRA_FULL_ERROR", "0")
         try:
             main()
         except SystemExit as stop:
             code = int(stop.code or 0)
-        return Answer(code, *capsys.readouterr())
+    return Answer(code, out.getvalue(), err.getvalue())
 
-    return run
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
+    """``command(main, "freeze=all", …)`` runs a command's ``main`` in this process, in an empty folder."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return answer_of

@@ -86,10 +86,10 @@ def test_a_package_without_its_weights(make_config: MakeConfig, monkeypatch: pyt
 
 @pytest.fixture
 def few_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four clean letters, so that training takes a second."""
+    """Two clean letters, so that training takes a second."""
     images_NHW, labels_N, names = glyphs.letters_clean()
-    kept = np.flatnonzero(labels_N < 4)
-    monkeypatch.setattr(glyphs, "letters_clean", lambda: (images_NHW[kept], labels_N[kept], names[:4]))
+    kept = np.flatnonzero(labels_N < 2)
+    monkeypatch.setattr(glyphs, "letters_clean", lambda: (images_NHW[kept], labels_N[kept], names[:2]))
     monkeypatch.setattr(letters, "MOST_EPOCHS", 2)
 
 
@@ -107,8 +107,8 @@ def test_another_backbone_is_trained_once_and_says_how_well(
     announced, accuracy = capsys.readouterr().out.splitlines()
     second = weights_file(other_backbone)
     assert announced == f"training residual8 on letters_clean, 2 epochs, once; kept in {path}"
-    assert accuracy.startswith("source accuracy of residual8: 0.")
-    assert "on 4 classes" in accuracy
+    assert accuracy.startswith("source accuracy of residual8: ")
+    assert "on 2 classes" in accuracy
     assert capsys.readouterr().out == ""
     assert first == second
     assert first is not None
@@ -163,13 +163,13 @@ def test_epochs_are_what_the_budget_affords(
 
 @pytest.mark.parametrize(
     ("model", "image_px"),
-    [("residual", 32), ("vgg11", 32), ("vit_b_16", 32), ("squeezenet1_1", 32), ("inception_v3", 75)],
+    [("residual", 32), ("vgg11", 32), ("vit_b_16", 32), ("squeezenet1_1", 32), ("alexnet", 63), ("vit_h_14", 42)],
 )
 def test_the_source_is_seen_at_the_smallest_size_that_the_backbone_reads(
     make_config: MakeConfig, model: str, image_px: int
 ) -> None:
-    options = {"model": "torchvision" if model == "inception_v3" else model}
-    config = make_config(options, model={"name": model, "depth": 8 if model == "residual" else None})
+    chosen = {"name": model, "depth": 8 if model == "residual" else None}
+    config = make_config({"model": "torchvision"}, model=chosen, data={"image_size": 112})
     assert letters.source_config(config, "letters", seed=0).data.image_size == image_px
 
 

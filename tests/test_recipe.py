@@ -52,7 +52,7 @@ def test_lr_scale_multiplies_the_default_and_the_given_rate(make_config: Callabl
 def test_strategy_without_a_rate_for_the_optimiser(make_config: Callable[..., Config]) -> None:
     config = make_config({"optim": "sgd"}, freeze={"lr": {}})
     config.freeze.lr.pop("sgd")
-    with pytest.raises(UserError, match="optim.lr: freeze=none has no default for optim=sgd; give optim.lr="):
+    with pytest.raises(UserError, match=r"optim.lr: freeze=none has no default for optim=sgd; give optim.lr="):
         head_lr_of(config)
 
 

@@ -61,7 +61,7 @@ def test_finite_views_are_seen_once_each(make_config: MakeConfig, monkeypatch: p
 def test_more_features_than_memory_is_refused(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solve, "MOST_FEATURES", 10)
     run = assemble(make_config({"freeze": "all"}))
-    with pytest.raises(UserError, match="too many features for memory; set augment.views=1"):
+    with pytest.raises(UserError, match=r"too many features for memory; set augment.views=1"):
         list(fit(run.state, run.setup))
 
 

@@ -15,6 +15,7 @@ import yaml
 
 from tl_sweep.config import Config, to_dict
 from tl_sweep.models.names import architecture_label
+from tl_sweep.models.weights import description_of
 from tl_sweep.tracking.store import RunHeader
 from tl_sweep.training.freeze import Phase, trainable_parameters
 from tl_sweep.training.recipe import head_lr_of, solver_of
@@ -72,7 +73,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
         "overrides": " ".join(position.overrides),
         "data.fingerprint": run.images.fingerprint,
         "data.split": run.splits.digest,
-        "weights.sha256": run.weights.sha256 if run.weights else "",
+        **_weights_tags(run),
         "device": str(run.setup.compute.device),
         "precision": run.setup.compute.precision,
         "host": socket.gethostname(),
@@ -126,6 +127,13 @@ def _phase_text(phase: Phase, num_stages: int) -> str:
 
 def _learns_only_the_head(run: Run) -> bool:
     return all(phase.frozen_stages == run.state.model.num_stages for phase in run.setup.plan)
+
+
+def _weights_tags(run: Run) -> dict[str, str]:
+    if run.weights is None:
+        return {}
+    described = description_of(run.weights.path)
+    return {"weights.sha256": run.weights.sha256} | {f"weights.{name}": text for name, text in described.items()}
 
 
 def _count(run: Run, phase: Phase) -> int:

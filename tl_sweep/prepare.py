@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from tl_sweep.config import Config, ConfigError, local_path, parse
 from tl_sweep.models.names import architecture_label, model_problems
-from tl_sweep.models.weights import WeightsFile, WeightsSource, fetch, resolve, verified
+from tl_sweep.models.weights import WeightsFile, WeightsSource, description_of, fetch, resolve, verified
 from tl_sweep.types import UserError
 
 
@@ -61,7 +61,6 @@ def weights_file(config: Config) -> WeightsFile | None:
 
 def uses_pooled_head(config: Config) -> bool:
     """Whether the weights know no hidden linear layers, as those trained here; so does their baseline."""
-    from tl_sweep.models.weights import is_pooled
     from tl_sweep.runs import is_pooled_run
 
     source = resolve(config.model, local_path(config.weights.dir))
@@ -71,7 +70,7 @@ def uses_pooled_head(config: Config) -> bool:
         case "run":
             return is_pooled_run(str(source.run_id), config.tracking.uri)
         case "file":
-            return is_pooled(source)
+            return source.path is not None and description_of(source.path).get("pooled") == "true"
         case _:
             return False
 

@@ -120,14 +120,17 @@ def main() -> None:
     """The console script and ``python -m tl_sweep.train``."""
     with errors_for_people():
         refuse_conflicting_flags(sys.argv[1:])
-        wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+        asked = os.environ.get("HYDRA_FULL_ERROR")
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints errors itself otherwise, some with a traceback
         try:
             compose_and_run()
         except (HydraException, OmegaConfBaseException) as error:
-            if wants_traceback:
+            if asked == "1":
                 raise
             raise ConfigError([explain(error, sys.argv[1:])]) from error
+        finally:
+            if asked is None:
+                del os.environ["HYDRA_FULL_ERROR"]
 
 
 def refuse_conflicting_flags(arguments: list[str]) -> None:

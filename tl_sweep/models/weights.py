@@ -265,20 +265,19 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return _plain_state_dict(content, path)
 
 
-def is_pooled(source: WeightsSource) -> bool:
-    """Whether a file that we wrote says that its model went without hidden linear layers; False for any other file.
+def description_of(path: Path) -> dict[str, str]:
+    """What a file that we wrote says of itself: source, accuracy there, recipe, pooled; empty for any other file.
 
     Raises:
         UserError: a truncated file.
     """
     from safetensors import SafetensorError, safe_open
 
-    path = _path(source)
     if path.suffix != ".safetensors" or not path.is_file():
-        return False
+        return {}
     try:
         with safe_open(path, framework="numpy") as content:
-            return (content.metadata() or {}).get("pooled") == "true"
+            return content.metadata() or {}
     except SafetensorError as error:
         raise UserError(f"{path}: truncated, or no file of weights alone ({error})") from error
 

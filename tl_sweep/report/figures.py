@@ -17,8 +17,9 @@ def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -
     """Row-normalised colours; counts are written into the cells of small matrices."""
     num_classes = len(class_names)
     side = min(10.0, 3.0 + 0.35 * num_classes)
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(side, side))
+    margin = 0.12 + min(0.25, 0.03 * max(map(len, class_names)))  # a constrained layout would draw everything twice
+    axes = figure.add_axes((margin, margin, 0.97 - margin, 0.92 - margin))
     shares_KK = counts_KK / np.maximum(counts_KK.sum(1, keepdims=True), 1)
     axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="label", title="test images")
@@ -35,7 +36,8 @@ def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -
 def curves(metrics_path: Path, path: Path) -> None:
     """Loss and accuracy per epoch, from the run's own ``metrics.jsonl``."""
     records = [json.loads(line) for line in metrics_path.read_text().splitlines()]
-    figure = Figure(figsize=(8, 3), layout="constrained")
+    figure = Figure(figsize=(8, 3))
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.95, wspace=0.25)
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
         for split in ("train", "val"):
             points = [(r["step"] + 1, r[f"{split}/{quantity}"]) for r in records if f"{split}/{quantity}" in r]

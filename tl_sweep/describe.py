@@ -42,7 +42,7 @@ def header(config: Config, run: Run, position: Position) -> RunHeader:
         params={name: _text(value) for name, value in flatten(to_dict(config)).items()},
         data={
             "name": run.images.name,
-            "digest": run.images.fingerprint[:36],
+            "digest": f"{run.images.fingerprint[:17]}-{run.splits.digest[:17]}",  # MLflow keeps one entry per digest
             "source_type": "local",
             "source": json.dumps({"root": config.data.root, "split": run.splits.digest}),
             "profile": json.dumps(counts(run)),

@@ -1,8 +1,8 @@
-"""The strategy comparison of a finished sweep as a picture:
+"""The strategy comparison of finished sweeps as a picture:
 
-    python scripts/plot_sweep.py SWEEP_ID OUT.png [TRACKING_URI]
+    python scripts/plot_sweep.py OUT.png BACKBONES SWEEP_ID...      (BACKBONES: squeezenet1_1,mobilenet_v2)
 
-The sweep's id stands in its last lines.
+A sweep's id stands in its last lines; the runs are read from mlflow.db in the working directory.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from tl_sweep.report.figures import strategies
 from tl_sweep.tracking.store import runs_of_sweep
 
 
-def main(sweep: str, path: str, uri: str = str(TrackingConfig.uri)) -> None:
-    strategies(choose(runs_of_sweep(uri, TrackingConfig.experiment, sweep)), Path(path))
+def main(path: str, backbones: str, *sweeps: str) -> None:
+    uri, experiment = str(TrackingConfig.uri), TrackingConfig.experiment
+    runs = [run for sweep in sweeps for run in runs_of_sweep(uri, experiment, sweep)]
+    strategies(choose(run for run in runs if run.tags["backbone"] in backbones.split(",")), Path(path))
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import TrackingConfig
 from tl_sweep.types import UserError
 
-DEFAULTS = {"run": "", "out": "exported", "tracking.uri": "sqlite:///mlflow.db"}
+DEFAULTS = {"run": "", "out": "exported", "tracking.uri": str(TrackingConfig.uri)}
 
 
 def export(run_id: str, uri: str, folder: Path) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import TrackingConfig
 from tl_sweep.types import UserError, did_you_mean
 
-DEFAULTS = {"run": "", "format": "csv", "tracking.uri": "sqlite:///mlflow.db"}
+DEFAULTS = {"run": "", "format": "csv", "tracking.uri": str(TrackingConfig.uri)}
 FORMATS = ("csv", "json")
 BATCH_SIZE = 32
 

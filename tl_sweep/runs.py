@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tl_sweep.config import Config, local_path
+from tl_sweep.config import Config, TrackingConfig, local_path
 from tl_sweep.tracking.store import download, read_run
 from tl_sweep.types import UserError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tl_sweep.training.checkpoint import Checkpoint
 
 
-def load_run(run_id: str, uri: str = "sqlite:///mlflow.db") -> tuple[nn.Module, tuple[str, ...]]:
+def load_run(run_id: str, uri: str = str(TrackingConfig.uri)) -> tuple[nn.Module, tuple[str, ...]]:
     """The model of a finished run, in eval mode on the CPU, and its class names.
 
     The model is a plain torchvision module (or our own network); it takes images_BCHW normalised as the run's

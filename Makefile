@@ -37,7 +37,9 @@ lock: ## pin every dependency again, with hashes (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
 letters: $(READY) ## train the shipped letters weights again
-	$(BIN)/python -m tl_sweep.letters
+	$(BIN)/python -m tl_sweep.letters source=letters
+	$(BIN)/python -m tl_sweep.letters source=letters_clean
+	cd tl_sweep/weights && sha256sum *.safetensors > SHA256SUMS
 
 clean: ## remove the environment and everything that can be made again; runs and mlflow.db stay
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,7 @@ def use_machine(config: Config) -> Compute:
     """Set torch's threads and determinism for this process; says where to compute."""
     if config.threads is not None:
         torch.set_num_threads(config.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic cuBLAS asks for it
     torch.use_deterministic_algorithms(config.deterministic)
     return make_compute(config.device, config.precision)
 

@@ -303,6 +303,8 @@ def _broken_combinations(config: Config) -> Iterator[str]:
         for name in ("clip_norm", "ema_decay"):
             if getattr(optim, name) is not None:
                 yield f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs"
+    if not optim.l2:
+        yield "optim.l2=[]: at least one penalty is needed"
     if not freeze.pretrained and config.model.sha256 is not None:
         yield f"model.sha256={config.model.sha256}: freeze={freeze.name} loads no weights"
     if config.device == "cpu" and config.precision == "bfloat16":

@@ -25,6 +25,6 @@ def expand(overrides: list[Override]) -> list[list[str]]:
 
 
 def sweep_id(jobs: list[list[str]]) -> str:
-    """Twelve hex digits that name a grid, whatever the order of its keys or values."""
+    """A name for a grid, whatever the order of its keys or values; never one that Hydra would read as a number."""
     canonical = sorted(sorted(job) for job in jobs)
-    return hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:12]
+    return "s" + hashlib.sha256(json.dumps(canonical).encode()).hexdigest()[:11]

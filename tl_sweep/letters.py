@@ -16,7 +16,7 @@ from pathlib import Path
 from tl_sweep.command import errors_for_people, read_arguments
 from tl_sweep.config import Config, compose
 from tl_sweep.models.names import SMALL, architecture_label, architectures
-from tl_sweep.models.weights import EMBEDDED
+from tl_sweep.models.weights import EMBEDDED, description_of
 from tl_sweep.types import UserError
 
 DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__file__).parent / "weights")}
@@ -35,13 +35,15 @@ def ensure_trained(config: Config, path: Path) -> None:
     """
     from filelock import FileLock
 
-    if path.exists():
+    if description_of(path).get("recipe") == str(RECIPE):
         return
     if path.is_relative_to(Path(__file__).parent):
-        raise UserError(f"{path}: missing from the installed package; install it again, or: python -m tl_sweep.letters")
+        raise UserError(
+            f"{path}: missing from the package, or of another recipe; install it again, or: python -m tl_sweep.letters"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
-        if not path.exists():
+        if description_of(path).get("recipe") != str(RECIPE):
             train_source(source_config(config, str(config.model.weights), seed=0), path)
 
 
@@ -53,7 +55,7 @@ def source_config(config: Config, source: str, seed: int) -> Config:
     row = architectures()[config.model.name]
     step_px = row.patch_px or 1
     image_px = -(-max(32, row.min_px) // step_px) * step_px
-    model = asdict(config.model) | {"weights": None, "sha256": None, "preprocessing": {}}
+    model = asdict(config.model) | {"weights": None, "sha256": None, "preprocessing": {}, "dropout": 0.0}
     return compose(
         {"freeze": "scratch", "data": source, "augment": "light", "optim": "auto"},
         {

@@ -54,7 +54,7 @@ def weights_file(config: Config) -> WeightsFile | None:
     if source.kind == "run":
         from tl_sweep.runs import assembled_weights
 
-        return assembled_weights(config)
+        return verified(assembled_weights(config), source.sha256_prefixes)
     assert source.path is not None
     return verified(source.path, source.sha256_prefixes)
 
@@ -162,8 +162,23 @@ def _obtain_weights(configs: list[Config]) -> None:
     needed = [config for config in configs if config.freeze.pretrained]
     distinct = _distinct(needed, lambda config: (architecture_label(config.model), config.model.weights))
     fetch([source for config in distinct if (source := weights_source(config)) is not None])
-    for config in distinct:
-        weights_file(config)
+    _refuse(distinct, _misfits)
+
+
+def _misfits(config: Config) -> Iterable[str]:
+    """Why the weights' file does not fit the model: read whole and compared, on a model without memory."""
+    import torch
+
+    from tl_sweep.models.build import build_model
+
+    try:
+        weights = weights_file(config)
+        with torch.device("meta"):
+            build_model(
+                config.model, 2, config.data.image_size, weights=weights, pooled=uses_pooled_head(config), head_seed=0
+            )
+    except UserError as error:
+        yield str(error)
 
 
 def _distinct(configs: list[Config], identity: Callable[[Config], Hashable]) -> list[Config]:

@@ -14,7 +14,6 @@ from tl_sweep.types import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-    from tl_sweep.models.weights import WeightsFile
     from tl_sweep.training.checkpoint import Checkpoint
 
 
@@ -67,12 +66,11 @@ def _required(uri: str | None) -> str:
     return uri
 
 
-def assembled_weights(config: Config) -> WeightsFile:
+def assembled_weights(config: Config) -> Path:
     """The whole state dict of ``model.weights=run:<id>`` as a file in ``weights.dir``, written on first use."""
     from filelock import FileLock
     from safetensors.torch import save_file
 
-    from tl_sweep.models.weights import WeightsFile, digest_of
     from tl_sweep.training.checkpoint import restore
 
     run_id = str(config.model.weights).removeprefix("run:")
@@ -85,4 +83,4 @@ def assembled_weights(config: Config) -> WeightsFile:
             partial = path.with_suffix(".partial")
             save_file(tensors, partial, metadata={"pooled": str(model.pooled).lower()})
             partial.replace(path)
-    return WeightsFile(path, digest_of(path))
+    return path

@@ -50,15 +50,15 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
     from tl_sweep.training.loop import fit
 
     started_s = time.perf_counter()
-    run = assemble.assemble(config)
     tracker = make_tracker(folder, config.tracking.uri, config.tracking.experiment)
-    run_id = tracker.open(describe.header(config, run, position))
-    describe.write_inputs(folder, config, run)
-    log.info("%s: %s; %s", describe.title(config), " ".join(position.overrides), describe.counts(run))
-    for note in (*run.images.notes, *run.splits.notes):
-        log.info(note)
     status = "FAILED"
     try:
+        run = assemble.assemble(config)
+        run_id = tracker.open(describe.header(config, run, position))
+        describe.write_inputs(folder, config, run)
+        log.info("%s: %s; %s", describe.title(config), " ".join(position.overrides), describe.counts(run))
+        for note in (*run.images.notes, *run.splits.notes):
+            log.info(note)
         with EpochProgress(describe.title(config), config.epochs, position) as progress:
             for record in fit(run.state, run.setup):
                 tracker.metrics(record.metrics, record.epoch)
@@ -70,9 +70,11 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
         log.info("finished: %s", outcome.metrics)
         status = "FINISHED"
     except KeyboardInterrupt:
+        log.info("stopped by the keyboard")
         status = "KILLED"
         raise
     except Exception as error:
+        log.exception("the run ended early")
         tracker.tags({"error": str(error)[:1000]})
         raise
     finally:
@@ -92,11 +94,7 @@ def task(node: DictConfig) -> float:
     folder = local_path(config.output.dir) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
     folder.mkdir(parents=True)
     with log_to(folder / "run.log"):
-        try:
-            return run_job(config, folder, position)
-        except BaseException:
-            log.exception("the run ended early")
-            raise
+        return run_job(config, folder, position)
 
 
 def _position() -> Position:

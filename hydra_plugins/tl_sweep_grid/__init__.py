@@ -53,7 +53,7 @@ class GridSweeper(Sweeper):
         from tl_sweep.prepare import prepare
         from tl_sweep.report.ending import print_ending
 
-        named = [f"{key}={value}" for key, value in self.params.items()]
+        named = [f"{key}={'null' if value is None else value}" for key, value in self.params.items()]
         jobs = expand(OverridesParser.create().parse_overrides([*named, *arguments]))
         identity = sweep_id(jobs)
         configs = prepare(jobs, self._compose)
@@ -65,7 +65,7 @@ class GridSweeper(Sweeper):
         ]
         returns = list(self.launcher.launch([[*job, *where] for job in jobs], initial_job_idx=0))
         failures = _failures(jobs, returns)
-        print_ending(configs, identity, arguments, failures, time.time() - started_at_s)
+        print_ending(configs, identity, arguments, failures, started_at_s)
         if failures:
             raise JobFailed(f"{len(failures)} of {len(jobs)} jobs failed")
         return returns

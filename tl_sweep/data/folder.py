@@ -13,7 +13,11 @@ from tl_sweep.data.imageset import Found, found_files
 from tl_sweep.types import UserError, did_you_mean
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 
 def open_folder(config: DataConfig, data_dir: Path) -> Found:
@@ -57,13 +61,15 @@ def _subfolders(folder: Path) -> list[Path]:
 def _split_folders(root: Path) -> list[tuple[str, Path]]:
     """The folders that hold class folders, training first, each with the name of its split ('' where we split)."""
     folders = _subfolders(root)
-    names = {folder.name for folder in folders}
-    if "train" not in names or not _subfolders(root / "train"):
+    splits = [(SPLIT_NAMES.get(folder.name.lower(), ""), folder) for folder in folders]
+    if not any(split and _subfolders(folder) for split, folder in splits):
         return [("", root)]
-    foreign = sorted(names - set(SPLIT_NAMES))
+    if "train" not in {split for split, _ in splits}:
+        raise UserError(f"data.root: {root} has {listing([f.name for f in folders])} with class folders, but no train/")
+    foreign = [folder.name for split, folder in splits if not split]
     if foreign:
         raise UserError(f"data.root: {root} has train/ with class folders, but also {listing(foreign)}: move them away")
-    return sorted(((SPLIT_NAMES[folder.name], folder) for folder in folders), key=lambda split: split[0] != "train")
+    return sorted(splits, key=lambda split: split[0] != "train")
 
 
 def image_files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,11 +16,13 @@ from tl_sweep.tracking.store import compare_link, runs_of_sweep
 
 
 def print_ending(
-    configs: list[Config], sweep: str, arguments: list[str], failures: list[tuple[str, str]], seconds: float
+    configs: list[Config], sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
 ) -> None:
+    """Print the table of the runs since ``started_at_s`` (Unix time), the failures, and what to do next."""
     console = Console(width=None if Console().is_terminal else 160)
     tracking = configs[0].tracking
-    cells = [] if tracking.uri is None else choose(runs_of_sweep(tracking.uri, tracking.experiment, sweep))
+    runs = [] if tracking.uri is None else runs_of_sweep(tracking.uri, tracking.experiment, sweep, started_at_s)
+    cells = choose(runs)
     if cells:
         console.print(comparison(cells))
     elif tracking.uri is None:
@@ -27,8 +30,9 @@ def print_ending(
     if failures:
         console.print(_failure_table(failures))
     finished = len(configs) - len(failures)
+    took_s = time.time() - started_at_s
     console.print(
-        f"{finished} of {len(configs)} jobs finished in {seconds:.0f} s; {len(failures)} failed; sweep {sweep}"
+        f"{finished} of {len(configs)} jobs finished in {took_s:.0f} s; {len(failures)} failed; sweep {sweep}"
     )
     if tracking.uri is not None and cells:
         link = compare_link(tracking.uri, tracking.experiment, [cell.runs[0].run_id for cell in cells])

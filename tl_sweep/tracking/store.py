@@ -7,16 +7,21 @@ import logging
 import math
 import os
 import sqlite3
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from filelock import FileLock
 
 from tl_sweep.types import UserError
+
+log = logging.getLogger("tl_sweep")
+MOST_PER_BATCH = 1000  # metrics that MLflow takes in one call
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class MlflowTracker(LocalTracker):
         self.client = connect(uri)
         self.experiment_id = experiment_id(self.client, uri, experiment)
         self.run_id = ""
+        self.lost = False
 
     def open(self, header: RunHeader) -> str:
         from mlflow.entities import Dataset, DatasetInput, Param
@@ -87,16 +93,33 @@ class MlflowTracker(LocalTracker):
         batch = [
             Metric(metric_name(name), value, now_ms, step) for name, value in metrics.items() if math.isfinite(value)
         ]
-        self.client.log_batch(self.run_id, metrics=batch)
+        for first in range(0, len(batch), MOST_PER_BATCH):
+            self._send(partial(self.client.log_batch, self.run_id, metrics=batch[first : first + MOST_PER_BATCH]))
 
     def tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
-        self.client.log_batch(self.run_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        if self.run_id:
+            self._send(partial(self.client.log_batch, self.run_id, tags=[RunTag(*tag) for tag in tags.items()]))
 
     def close(self, status: str) -> None:
-        self.client.log_artifacts(self.run_id, str(self.folder))
-        self.client.set_terminated(self.run_id, status)
+        if self.run_id:  # else it ended before it was opened
+            self._send(partial(self.client.log_artifacts, self.run_id, str(self.folder)))
+            self._send(partial(self.client.set_terminated, self.run_id, status))
+
+    def _send(self, call: Callable[[], object]) -> None:
+        """Training outlives its store: after a failure the rest of the run is in its folder alone, and that is said."""
+        from mlflow.exceptions import MlflowException
+
+        if self.lost:
+            return
+        try:
+            call()
+        except (MlflowException, OSError) as error:
+            self.lost = True
+            log.exception("the tracking store failed")
+            reason = str(error).partition("\n")[0][:200]
+            print(f"warning: the tracking store failed ({reason}); the run goes on in {self.folder}", file=sys.stderr)
 
 
 def make_tracker(folder: Path, uri: str | None, experiment: str) -> Tracker:
@@ -178,15 +201,15 @@ class RunRecord:
     metrics: dict[str, float] = field(repr=False)
 
 
-def runs_of_sweep(uri: str, experiment: str, sweep: str) -> list[RunRecord]:
-    """All runs that carry the tag of ``sweep``, oldest first."""
+def runs_of_sweep(uri: str, experiment: str, sweep: str, since_s: float = 0.0) -> list[RunRecord]:
+    """All runs that carry the tag of ``sweep`` and started at ``since_s`` (Unix time) or later, oldest first."""
     client = connect(uri)
     ids = [experiment_id(client, uri, experiment)]
     found, token = [], None
     while True:
         page = client.search_runs(
             ids,
-            f"tags.`sweep.{sweep}` = 'yes'",
+            f"tags.`sweep.{sweep}` = 'yes' and attributes.start_time >= {int(1000 * since_s)}",
             max_results=1000,
             order_by=["attribute.start_time ASC"],
             page_token=token,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -188,6 +189,8 @@ def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool
     """Add validation loss and accuracy to ``metrics``; keep the tensors if this epoch is the phase's choice so far."""
     logits_NK = predict(state.model, setup.val, setup.compute)
     metrics["val/loss"], metrics["val/acc"] = loss_and_accuracy(logits_NK, setup.val.labels_N.cpu())
+    if not math.isfinite(metrics["val/loss"]):
+        raise JobFailed(f"the validation loss is {metrics['val/loss']} after epoch {state.epoch + 1}: lower optim.lr")
     now = Best(metrics["val/acc"], metrics["val/loss"], state.epoch, {})
     improved = now.beats(state.phase_best)
     if improved or not setup.validation_chooses:

@@ -16,7 +16,7 @@ from tl_sweep.types import JobFailed, UserError
 if TYPE_CHECKING:
     from tl_sweep.training.loop import Setup
 
-MOST_FEATURES = 2**31  # float32 numbers kept in memory at once: 8 GiB
+MOST_FEATURES = 2**30  # float32 numbers: 4 GiB, twice that while the views are put together
 
 
 def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: int, setup: Setup) -> dict[str, float]:
@@ -40,11 +40,13 @@ def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: in
         )
     seen = [features(model, train, setup.compute, view) for view in views]
     train_MD, labels_M = torch.cat(seen), train.labels_N.repeat(len(seen))
+    del seen
     val_ND = features(model, val, setup.compute, None)
     if not torch.isfinite(train_MD).all():
         raise JobFailed("the frozen features are not finite: the weights do not fit this model or its preprocessing")
     mean_D, std_D = train_MD.mean(0), train_MD.std(0, correction=0).clamp_min(1e-6)
-    train_MD, val_ND = (train_MD - mean_D) / std_D, (val_ND - mean_D) / std_D
+    for features_ND in (train_MD, val_ND):
+        features_ND.sub_(mean_D).div_(std_D)
 
     weight_KD = torch.zeros(len(train.class_names), model.feature_dim, device=train_MD.device)
     bias_K = torch.zeros(len(train.class_names), device=train_MD.device)

@@ -288,3 +288,20 @@ def test_real_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert first.notes[0].startswith("6 images are identical across classes and were dropped: glass/")
     assert first.notes[0].count(" = ") == 3
     assert first.notes[1] == "classes are unequal: from 137 (trash) to 594 (paper) images"
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing"), ("TRAIN", "Val", "test")], ids=" ".join)
+def test_split_folders_by_any_spelling(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for number, name in enumerate(names):
+        for index in range(6):
+            for label in ("a", "b"):
+                save(tmp_path / name / label / f"{index}.png", seed=100 * number + 10 * index + (label == "b"))
+    images = opened(tmp_path)
+    assert images.class_names == ("a", "b")
+    assert {"train", "test"} <= set(images.own_split_N.tolist())
+
+
+def test_split_folders_without_training(tmp_path: Path) -> None:
+    for name in ("val", "test"):
+        save(tmp_path / name / "a" / "0.png", seed=1)
+    assert "has test, val with class folders, but no train/" in refusal(tmp_path)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from conftest import Answer
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from tl_sweep import letters
 from tl_sweep.assemble import assemble
@@ -75,9 +75,15 @@ def test_features_of_letters_read_digits_and_random_ones_do_not(make_config: Mak
     assert learnt > random + 0.1
 
 
-def test_a_package_without_its_weights(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "exists", lambda path: False)
-    with pytest.raises(UserError, match="missing from the installed package; install it again, or: python -m tl_sweep"):
+def test_a_package_without_its_weights(make_config: MakeConfig) -> None:
+    with pytest.raises(UserError, match="missing from the package, or of another recipe; install it again"):
+        letters.ensure_trained(make_config(), SHIPPED / "letters-of-another-name.safetensors")
+
+
+def test_weights_of_another_recipe_are_not_taken(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters.ensure_trained(make_config(), SHIPPED / "letters-resnet_small.safetensors")
+    monkeypatch.setattr(letters, "RECIPE", letters.RECIPE + 1)
+    with pytest.raises(UserError, match="of another recipe"):
         letters.ensure_trained(make_config(), SHIPPED / "letters-resnet_small.safetensors")
 
 
@@ -140,7 +146,7 @@ def test_who_comes_second_waits_and_does_not_train(
     def train_slowly(config: Config, path: Path) -> float:
         trained.append(config.data.name)
         time.sleep(0.3)
-        path.touch()
+        save_file({"w": torch.zeros(1)}, path, metadata={"recipe": str(letters.RECIPE)})
         return 1.0
 
     monkeypatch.setattr(letters, "train_source", train_slowly)

@@ -43,7 +43,7 @@ def recorded(store_uri: str, request: pytest.FixtureRequest) -> Callable[[str], 
 
 
 def sweep_of(answer: Answer) -> str:
-    found = re.search(r"sweep ([0-9a-f]{12})$", answer.out, re.MULTILINE)
+    found = re.search(r"sweep (s[0-9a-f]{11})$", answer.out, re.MULTILINE)
     assert found, answer
     return found[1]
 
@@ -65,7 +65,7 @@ def test_one_failure_stops_no_other_job_and_is_told_at_the_end(
     assert answer.err == "error: 1 of 3 jobs failed\n"
     why = "the training loss is nan at epoch 1, step 2, head rate 1e+30"
     *_, ending, _ = answer.out.splitlines()
-    assert re.fullmatch(r"2 of 3 jobs finished in \d+ s; 1 failed; sweep [0-9a-f]{12}", ending)
+    assert re.fullmatch(r"2 of 3 jobs finished in \d+ s; 1 failed; sweep s[0-9a-f]{11}", ending)
     assert answer.out.index("lr=0.0") < answer.out.index("failed") < answer.out.index("the training loss is nan")
     assert why in " ".join(answer.out.replace("│", " ").split())
     assert table(answer.out)["scratch"][2] in ("lr=0.01", "lr=0.02")
@@ -216,6 +216,16 @@ def test_weights_by_the_models_name(
     (run,) = recorded(sweep_of(answer))
     assert run.tags["init"] == run.params["model.weights"] == f"{tmp_path}/resnet_small.pth"
     assert len(run.tags["weights.sha256"]) == 64
+
+
+def test_weights_of_another_network_are_refused_before_the_first_job(
+    sweep: Callable[..., Answer], tmp_path: Path
+) -> None:
+    torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    answer = sweep("model=resnet_small", "freeze=none,all", f"model.weights={tmp_path}/other.pth")
+    assert answer.code == 1
+    assert f"{tmp_path}/other.pth: weights of another network:" in answer.err
+    assert not Path("runs").exists()
 
 
 def test_broken_data_is_told_once_before_the_first_job(sweep: Callable[..., Answer], image_root: Path) -> None:

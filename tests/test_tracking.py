@@ -7,6 +7,7 @@ import multiprocessing
 import re
 import socket
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -367,3 +368,27 @@ def test_patience_with_a_server_is_counted_in_seconds(monkeypatch: pytest.Monkey
     store.connect(store_uri)
     values = {name: mlflow.environment_variables.__dict__[name].get() for name in names}
     assert list(values.values()) == [2, 1, 5]
+
+
+class GoneClient:
+    """Every call fails, as on a server that went away."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*args: object, **kwargs: object) -> None:
+            raise ConnectionError(f"no server for {name}")
+
+        return call
+
+
+def test_a_run_outlives_its_store(tmp_path: Path, store_uri: str, capsys: pytest.CaptureFixture[str]) -> None:
+    tracker = MlflowTracker(tmp_path, store_uri, "tl_sweep")
+    run_id = tracker.open(HEADER)
+    tracker.metrics({"val/acc": 0.25}, 0)
+    tracker.client = GoneClient()
+    tracker.metrics({"val/acc": 0.5}, 1)
+    tracker.metrics({"val/acc": 0.75}, 2)
+    tracker.tags({"late": "yes"})
+    tracker.close("FINISHED")
+    assert capsys.readouterr().err.count("warning: the tracking store failed (no server for log_batch)") == 1
+    assert [line["val/acc"] for line in lines_of(tmp_path)] == [0.25, 0.5, 0.75]
+    assert read_run(store_uri, run_id).metrics == {"val/acc": 0.25}

@@ -12,7 +12,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-sweep: $(READY) ## install, then run the embedded sweep: 40 runs on handwritten digits, about three minutes
+sweep: $(READY) ## install, then run the embedded sweep: 40 runs on handwritten digits, about four minutes
 	$(BIN)/python -m tl_sweep.train -m sweep=quickstart
 
 test: $(READY) ## install, then run the tests

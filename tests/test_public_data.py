@@ -1,14 +1,10 @@
 """Public sets on tiny copies in torchvision's own layout: what is read, what is kept, what a failed download says."""
 
-import functools
 import hashlib
-import http.server
 import json
 import pickle
 import shutil
 import sys
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,28 +156,10 @@ def test_a_download_cut_short_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """A web server on this machine for the files in tmp_path/web."""
-    (tmp_path / "web").mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: object) -> None:
-            """Requests are no output of a test."""
-
-    handler = functools.partial(Quiet, directory=str(tmp_path / "web"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
-        thread.join()
-
-
-@pytest.fixture
 def food_archive(tmp_path: Path, server: str, expect: object, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny food-101.tar.gz that torchvision downloads from the local server, with its right hash."""
     make_food(tmp_path / "made", monkeypatch)
-    archive = shutil.make_archive(str(tmp_path / "web" / "food-101"), "gztar", tmp_path / "made", "food-101")
+    archive = shutil.make_archive(str(tmp_path / "site" / "food-101"), "gztar", tmp_path / "made", "food-101")
     monkeypatch.setattr(datasets.Food101, "_URL", f"{server}/food-101.tar.gz")
     monkeypatch.setattr(datasets.Food101, "_MD5", hashlib.md5(Path(archive).read_bytes()).hexdigest())
     expect("food101", 12)

@@ -16,6 +16,7 @@ from torchvision import models
 
 from tl_sweep.models.names import OWN_NAMES
 from tl_sweep.models.tables import FAMILIES
+from tl_sweep.training.freeze import has_norm_layers
 
 TABLE = Path(__file__).parents[1] / "tl_sweep" / "models" / "table.json"
 LARGEST_MINIMUM_PX = 128
@@ -28,6 +29,7 @@ OWN_ROW = {
     "interpolation": "bilinear",
     "min_px": 1,
     "patch_px": None,
+    "norm": True,
 }
 
 
@@ -48,15 +50,16 @@ def smallest_px(module: torch.nn.Module) -> int:
     return low
 
 
-def size_limits(name: str, family: str) -> dict[str, int | None]:
+def facts(name: str, family: str) -> dict[str, int | bool | None]:
     # A RegNet's constructor computes with tensors, which the meta device cannot; all its convolutions are padded.
     if family == "regnet" or family not in FAMILIES:
-        return {"min_px": 1, "patch_px": None}
+        return {"min_px": 1, "patch_px": None, "norm": True}
     with torch.device("meta"):
         module = models.get_model(name, weights=None).eval()
+    norm = has_norm_layers(module)
     if family == "vision_transformer":
-        return {"min_px": module.patch_size, "patch_px": module.patch_size}
-    return {"min_px": smallest_px(module), "patch_px": None}
+        return {"min_px": module.patch_size, "patch_px": module.patch_size, "norm": norm}
+    return {"min_px": smallest_px(module), "patch_px": None, "norm": norm}
 
 
 def row(name: str) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def row(name: str) -> dict[str, Any]:
         "mean": transforms.mean,
         "std": transforms.std,
         "interpolation": transforms.interpolation.value,
-        **size_limits(name, family),
+        **facts(name, family),
     }
 
 

@@ -49,6 +49,13 @@ def test_lr_scale_multiplies_the_default_and_the_given_rate(make_config: Callabl
     assert head_lr_of(make_config({"freeze": "all"})) is None
 
 
+@pytest.mark.parametrize(("model", "lr"), [("vgg16", 3e-4), ("vgg16_bn", 1e-3), ("squeezenet1_1", 3e-4)])
+def test_a_network_without_normalisation_starts_from_scratch_at_a_lower_rate(
+    make_config: Callable[..., Config], model: str, lr: float
+) -> None:
+    assert head_lr_of(make_config({"freeze": "scratch", "model": model})) == pytest.approx(lr)
+
+
 def test_strategy_without_a_rate_for_the_optimiser(make_config: Callable[..., Config]) -> None:
     config = make_config({"optim": "sgd"}, freeze={"lr": {}})
     config.freeze.lr.pop("sgd")
@@ -119,17 +126,17 @@ def test_no_warmup_starts_at_the_peak() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strategy", "optim", "has_norm", "message"),
+    ("strategy", "model", "optim", "message"),
     [
-        ("bn_only", {}, False, "has no normalisation layers to train"),
-        ("none", {"name": "lbfgs"}, True, "optim=lbfgs: solves a head on frozen features; freeze=none trains"),
-        ("gradual", {}, True, "epochs=2: freeze=gradual has 6 phases"),
+        ("bn_only", "vgg11", {}, "vgg11 has no normalisation layers to train"),
+        ("none", "resnet18", {"name": "lbfgs"}, "optim=lbfgs: solves a head on frozen features; freeze=none trains"),
+        ("gradual", "resnet18", {}, "epochs=2: freeze=gradual has 6 phases"),
     ],
 )
 def test_combinations_that_mean_nothing(
-    make_config: Callable[..., Config], strategy: str, optim: dict[str, object], has_norm: bool, message: str
+    make_config: Callable[..., Config], strategy: str, model: str, optim: dict[str, object], message: str
 ) -> None:
-    problems = list(plan_problems(make_config({"freeze": strategy}, optim=optim), 5, has_norm))
+    problems = list(plan_problems(make_config({"freeze": strategy, "model": model}, optim=optim), 5))
     assert len(problems) == 1
     assert message in problems[0]
 

@@ -122,7 +122,7 @@ def test_batch_norm_keeps_its_statistics_when_told(make_config: MakeConfig, stra
 
 def test_a_network_without_norm_layers_has_no_statistics(make_config: MakeConfig) -> None:
     model = assemble(make_config({"model": "squeezenet1_1"})).state.model
-    assert has_norm_layers(model) is False
+    assert has_norm_layers(model.module) is False
     assert [name for stage in range(model.num_stages) for name in model.stage_buffers(stage)] == []
 
 

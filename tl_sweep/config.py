@@ -84,6 +84,7 @@ class FreezeConfig:
     )
     solver: str = key("adamw", "what optim=auto means for this strategy", choices=("sgd", "adamw", "lbfgs"))
     lr: dict[str, float] = key({}, "default optim.lr per optimiser", gt=0)
+    lr_without_norm: dict[str, float] = key({}, "the same, for a network without normalisation layers; else lr", gt=0)
     backbone_lr_scale: float = key(1.0, "rate of the backbone relative to the head's", gt=0)
 
 

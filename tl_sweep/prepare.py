@@ -131,31 +131,29 @@ def _check_data(configs: list[Config]) -> None:
 
 
 def _plan_problems(config: Config) -> Iterable[str]:
-    """What only the architecture can tell: its number of stages, whether it has normalisation layers."""
+    """What only the architecture can tell: its number of stages."""
     from tl_sweep.training.recipe import plan_problems
 
-    num_stages, has_norm = anatomy(config)
-    yield from plan_problems(config, num_stages, has_norm)
+    yield from plan_problems(config, count_stages(config))
 
 
-_anatomies: dict[Hashable, tuple[int, bool]] = {}
+_stages: dict[Hashable, int] = {}
 
 
-def anatomy(config: Config) -> tuple[int, bool]:
-    """(stages, has normalisation layers) of the configured architecture, built without memory."""
+def count_stages(config: Config) -> int:
+    """Of the configured architecture, built without memory."""
     import torch
 
     from tl_sweep.models.build import build_model
-    from tl_sweep.training.freeze import has_norm_layers
 
     where = (architecture_label(config.model), config.data.image_size)
-    if where not in _anatomies:
+    if where not in _stages:
         with torch.device("meta"):
             model = build_model(
                 config.model, 2, config.data.image_size, weights=None, pooled=uses_pooled_head(config), head_seed=0
             )
-        _anatomies[where] = model.num_stages, has_norm_layers(model)
-    return _anatomies[where]
+        _stages[where] = model.num_stages
+    return _stages[where]
 
 
 def _obtain_weights(configs: list[Config]) -> None:

@@ -28,6 +28,7 @@ class Architecture:
     family: name of its stage table; None: there is none.
     weights: URL by torchvision's enum name; default: the name that ``imagenet`` stands for.
     min_px: side of the smallest square it can read; patch_px: the side must be a multiple of this.
+    norm: it has normalisation layers.
     """
 
     family: str | None
@@ -38,6 +39,7 @@ class Architecture:
     interpolation: str
     min_px: int
     patch_px: int | None
+    norm: bool
 
 
 @cache
@@ -58,6 +60,11 @@ def families() -> list[str]:
 def depth_of(config: ModelConfig) -> int | None:
     """Depth of our own network; None where the name or the configuration does not give one."""
     return SMALL_DEPTH if config.name == SMALL else config.depth
+
+
+def has_norm(config: ModelConfig) -> bool:
+    """Whether the network has normalisation layers: VGG without ``_bn``, SqueezeNet and AlexNet have none."""
+    return config.norm != "none" if config.name in OWN_NAMES else architecture(config.name).norm
 
 
 def architecture_label(config: ModelConfig) -> str:

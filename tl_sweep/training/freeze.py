@@ -79,8 +79,8 @@ def _frozen_counts(phase: PhaseConfig, num_stages: int) -> list[int]:
             return [int(str(count))]
 
 
-def has_norm_layers(model: StagedModel) -> bool:
-    return any(isinstance(module, NORM_LAYERS) for module in model.module.modules())
+def has_norm_layers(module: nn.Module) -> bool:
+    return any(isinstance(layer, NORM_LAYERS) for layer in module.modules())
 
 
 def trainable_parameters(model: StagedModel, phase: Phase) -> dict[str, nn.Parameter]:

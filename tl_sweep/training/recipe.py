@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from tl_sweep.config import Config
+from tl_sweep.models.names import has_norm
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training.freeze import Phase, make_plan
 from tl_sweep.types import UserError
@@ -39,21 +40,27 @@ def head_lr_of(config: Config) -> float | None:
     solver = solver_of(config)
     if solver == "lbfgs":
         return None
-    lr = config.optim.lr if config.optim.lr is not None else config.freeze.lr.get(solver)
+    lr = config.optim.lr if config.optim.lr is not None else default_lrs(config).get(solver)
     if lr is None:
         raise UserError(f"optim.lr: freeze={config.freeze.name} has no default for optim={solver}; give optim.lr=…")
     return lr * config.optim.lr_scale
 
 
-def plan_problems(config: Config, num_stages: int, has_norm: bool) -> Iterator[str]:
-    """Why this strategy means nothing on a network of ``num_stages`` stages with or without normalisation layers."""
+def default_lrs(config: Config) -> dict[str, float]:
+    """The strategy's own rates, by optimiser."""
+    rates = config.freeze.lr
+    return rates if has_norm(config.model) else rates | config.freeze.lr_without_norm
+
+
+def plan_problems(config: Config, num_stages: int) -> Iterator[str]:
+    """Why this strategy means nothing on the configured network, which has ``num_stages`` stages."""
     name = config.freeze.name
     try:
         plan = make_plan(config.freeze, num_stages, config.epochs)
     except UserError as error:
         yield str(error)
         return
-    if not has_norm and any(phase.parameters == "norm" for phase in plan):
+    if not has_norm(config.model) and any(phase.parameters == "norm" for phase in plan):
         yield f"freeze={name}: {config.model.name} has no normalisation layers to train"
     if solver_of(config) == "lbfgs" and any(phase.frozen_stages < num_stages for phase in plan):
         yield f"optim=lbfgs: solves a head on frozen features; freeze={name} trains more: use optim=adamw or sgd"

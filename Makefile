@@ -27,8 +27,8 @@ check: $(READY) ## lint, types, import direction
 	$(BIN)/mypy
 	$(TEST) -n 0 tests/test_architecture.py
 
-bench: $(READY) ## measure the cost of a job around its training; prints a table
-	$(BIN)/python scripts/bench.py
+bench: $(READY) ## measure against a hand-written loop; prints tables (about half an hour; BENCH="images=128 repeats=1" is quicker)
+	$(BIN)/python scripts/bench.py $(BENCH)
 
 ui: $(READY) ## open the recorded runs on http://127.0.0.1:5000
 	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1

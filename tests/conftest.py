@@ -47,17 +47,19 @@ def config_in(folder: Path, uri: str | None, options: dict[str, str] | None = No
         "num_workers": 1,
         "output": {"dir": str(folder / "runs")},
         "weights": {"dir": str(folder / "weights")},
+        "cache": {"dir": str(folder / "rows")},
         "tracking": {"uri": uri},
     }
-    return compose(chosen | (options or {}), _merged(base, values))
+    return compose(chosen | (options or {}), merged(base, values))
 
 
-def _merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` over ``base``, nested dictionaries key by key."""
+    both = dict(base)
     for name, value in values.items():
-        inner = merged.get(name)
-        merged[name] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return merged
+        inner = both.get(name)
+        both[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return both
 
 
 @pytest.fixture(scope="session")

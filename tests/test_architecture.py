@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     "tl_sweep.types": 0,
     "tl_sweep.config": 1,
+    "tl_sweep.rows": 1,
     "tl_sweep.models": 2,
     "tl_sweep.data": 2,
     "tl_sweep.training": 3,

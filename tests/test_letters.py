@@ -23,6 +23,7 @@ from tl_sweep.data import glyphs
 from tl_sweep.prepare import weights_file
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.loop import fit
+from tl_sweep.training.prefix import Prefix
 from tl_sweep.types import UserError
 
 MakeConfig = Callable[..., Config]
@@ -52,6 +53,7 @@ def test_shipped_weights_say_what_they_are_and_fit(make_config: MakeConfig, sour
     assert (description["source"], description["backbone"]) == (source, "resnet_small")
     assert float(description["test_acc"]) > letters.POOR_ACC
     run = assemble(make_config({"freeze": "all"}, model={"weights": source}))
+    run.state.model.load()
     state = run.state.model.module.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in load_file(path).items())
     assert run.weights is not None
@@ -63,7 +65,7 @@ def accuracy(config: Config) -> float:
     run = assemble(config)
     for _ in fit(run.state, run.setup):
         pass
-    logits_NK = predict(run.state.model, run.test, run.setup.compute)
+    logits_NK = predict(Prefix(run.state.model, 0, run.setup.compute), run.test)
     return loss_and_accuracy(logits_NK, run.test.labels_N)[1]
 
 

@@ -12,8 +12,9 @@ from sklearn.linear_model import LogisticRegression
 from tl_sweep.assemble import assemble
 from tl_sweep.config import Config
 from tl_sweep.training import solve
-from tl_sweep.training.evaluate import features
+from tl_sweep.training.evaluate import in_order
 from tl_sweep.training.loop import fit
+from tl_sweep.training.prefix import Prefix
 from tl_sweep.types import UserError
 
 MakeConfig = Callable[..., Config]
@@ -22,7 +23,9 @@ MakeConfig = Callable[..., Config]
 def test_solution_is_scikit_learns(make_config: MakeConfig) -> None:
     config = make_config({"freeze": "all", "augment": "none"}, optim={"l2": [2.0]}, epochs=1, data={"shots": 10})
     run = assemble(config)
-    train_ND = features(run.state.model, run.setup.train, run.setup.compute, None).numpy().astype(np.float64)
+    train = run.setup.train
+    prefix = Prefix(run.state.model, run.state.model.num_stages, run.setup.compute)
+    train_ND = torch.cat(list(prefix.outputs(train, in_order(train), None))).numpy().astype(np.float64)
     mean_D, std_D = train_ND.mean(0), np.maximum(train_ND.std(0), 1e-6)
     theirs = LogisticRegression(C=1 / 2.0, max_iter=5000, tol=1e-8).fit(
         (train_ND - mean_D) / std_D, run.setup.train.labels_N.numpy()
@@ -51,11 +54,12 @@ def test_solved_head_beats_two_epochs_of_sgd(make_config: MakeConfig) -> None:
 
 def test_finite_views_are_seen_once_each(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(solve, "features", lambda m, e, c, view: seen.append(view) or features(m, e, c, view))
+    outputs = Prefix.outputs
+    monkeypatch.setattr(Prefix, "outputs", lambda p, e, b, epoch: seen.append(epoch) or outputs(p, e, b, epoch))
     for views in (2, None):
         run = assemble(make_config({"freeze": "all"}, augment={"views": views}, epochs=3))
         list(fit(run.state, run.setup))
-    assert seen == [0, 1, None, 0, 1, 2, None]
+    assert seen == [*(2, 1), *2 * [None], *(0, 1, 2), *2 * [None]]  # of the training images; the rest is validation
 
 
 def test_more_features_than_memory_is_refused(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,8 +174,8 @@ def test_no_augmentation_is_always_clean() -> None:
 def test_images_of_an_epoch() -> None:
     plan = ViewPlan(AugmentConfig(name="a", views=2, crop_scale_min=0.5, seed=7), "horizontal")
     indices = np.array([6, 1])
-    assert torch.equal(plan.images(STORE_NCHW, HASHES_N16, indices, 2, 32), clean(STORE_NCHW[[6, 1]], 32))
+    assert torch.equal(plan.images(STORE_NCHW[[6, 1]], HASHES_N16[indices], 2, 32), clean(STORE_NCHW[[6, 1]], 32))
     drawn = draw_batch(7, HASHES_N16[indices], 1, plan.augment, "horizontal")
-    seen = plan.images(STORE_NCHW, HASHES_N16, indices, 3, 32)
+    seen = plan.images(STORE_NCHW[[6, 1]], HASHES_N16[indices], 3, 32)
     assert torch.equal(seen, apply(STORE_NCHW[[6, 1]], drawn, 32))
-    assert torch.equal(plan.images(STORE_NCHW, HASHES_N16, indices, 1, 32), seen)
+    assert torch.equal(plan.images(STORE_NCHW[[6, 1]], HASHES_N16[indices], 1, 32), seen)

@@ -53,7 +53,9 @@ def problems_of(call, *args, **kwargs) -> list[str]:
 
 
 def build(config: ModelConfig, path: Path, *, image_px: int = 32, pooled: bool = False) -> StagedModel:
-    return build_model(config, 6, image_px, weights=verified(path), head_seed=0, pooled=pooled)
+    model = build_model(config, 6, image_px, weights=verified(path), head_seed=0, pooled=pooled)
+    model.load()
+    return model
 
 
 def small_state(seed: int = 0) -> dict[str, Tensor]:

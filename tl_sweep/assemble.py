@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from tl_sweep.config import Config
+from tl_sweep.config import Config, local_path
 from tl_sweep.data.sources import ImageSet, open_data
 from tl_sweep.data.splits import Splits, split
 from tl_sweep.data.views import ViewPlan
@@ -17,10 +19,12 @@ from tl_sweep.models.names import default_preprocessing
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights import WeightsFile
 from tl_sweep.prepare import data_dir, uses_pooled_head, weights_file
-from tl_sweep.training.examples import Compute, Examples, make_compute
+from tl_sweep.rows import RowStore
+from tl_sweep.training.examples import Compute, Examples, Squares, make_compute
 from tl_sweep.training.freeze import make_plan
 from tl_sweep.training.loop import Setup, TrainState
 from tl_sweep.training.mixing import make_mixing
+from tl_sweep.training.prefix import FeatureCache
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,10 @@ class Run:
     weights: WeightsFile | None
 
 
-def assemble(config: Config, pooled: bool | None = None) -> Run:
+def assemble(config: Config, store: RowStore | None = None, *, shared: bool = False, pooled: bool | None = None) -> Run:
     """Open the data, build the model at the run's seed, and plan its phases.
 
+    store: of decoded images and frozen stages' outputs; None: neither is kept. shared: other jobs may ask for them.
     pooled: without the authors' hidden linear layers; None: as the configured weights need it.
 
     Raises:
@@ -50,19 +55,32 @@ def assemble(config: Config, pooled: bool | None = None) -> Run:
     model = build(
         config, len(images.class_names), weights, compute, uses_pooled_head(config) if pooled is None else pooled
     )
+    plan = make_plan(config.freeze, model.num_stages, config.epochs)
+    model.load(min(phase.frozen_stages for phase in plan))  # what every phase freezes waits until it has to run
     train, val, test = (
-        examples(config, images, indices, compute) for indices in (splits.train, splits.val, splits.test)
+        examples(config, images, indices, compute, store) for indices in (splits.train, splits.val, splits.test)
     )
     setup = Setup(
         config=config,
-        plan=make_plan(config.freeze, model.num_stages, config.epochs),
+        plan=plan,
         train=train,
         val=val,
         compute=compute,
+        cache=FeatureCache(store, config.cache.enabled, shared),
         mixing=make_mixing(config.augment, len(images.class_names)),
         class_weights_K=class_weights(train) if config.data.balance == "weight" else None,
     )
     return Run(images, splits, test, setup, TrainState(model), weights)
+
+
+@contextmanager
+def open_store(config: Config) -> Iterator[RowStore | None]:
+    """The store of decoded images and frozen stages' outputs; None where ``cache.enabled=False``."""
+    if config.cache.enabled == "False":
+        yield None
+        return
+    with RowStore(local_path(config.cache.dir), config.cache.max_gb * 1e9) as store:
+        yield store
 
 
 def use_machine(config: Config) -> Compute:
@@ -75,7 +93,7 @@ def use_machine(config: Config) -> Compute:
 
 
 def build(config: Config, num_classes: int, weights: WeightsFile | None, compute: Compute, pooled: bool) -> StagedModel:
-    """The model on the device, channels-last; random tensors depend on ``config.seed`` alone."""
+    """The model, channels-last; random tensors depend on ``config.seed`` alone. What is in ``weights`` waits."""
     torch.manual_seed(config.seed)
     model = build_model(
         config.model,
@@ -85,14 +103,19 @@ def build(config: Config, num_classes: int, weights: WeightsFile | None, compute
         pooled=pooled,
         head_seed=config.seed,
     )
-    model.module.to(compute.device).to(memory_format=torch.channels_last)
+    if weights is None:
+        model.module.to(compute.device).to(memory_format=torch.channels_last)
+    else:
+        model.module.get_submodule(model.head_name).to(compute.device)
     return model
 
 
-def examples(config: Config, images: ImageSet, indices: np.ndarray, compute: Compute) -> Examples:
+def examples(
+    config: Config, images: ImageSet, indices: np.ndarray, compute: Compute, store: RowStore | None
+) -> Examples:
     preprocessing = default_preprocessing(config.model, config.data.image_size)
     return Examples(
-        images_NCHW=images.decode(indices, preprocessing, config.num_workers),
+        squares=Squares(images, indices, preprocessing, config.num_workers, store),
         labels_N=torch.as_tensor(images.labels_N[indices], device=compute.device),
         hashes_N=images.hashes_N[indices],
         class_names=images.class_names,

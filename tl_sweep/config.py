@@ -141,6 +141,17 @@ class AugmentConfig:
 
 
 @dataclass
+class CacheConfig:
+    enabled: str = key(
+        "auto",
+        "keep the output of frozen stages on disk: auto weighs computing against reading; never changes a result",
+        choices=("auto", "True", "False"),
+    )
+    dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept")
+    max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0)
+
+
+@dataclass
 class OutputConfig:
     dir: str = key("runs", "one folder per run is made in here")
 
@@ -165,6 +176,7 @@ class Config:
     optim: OptimConfig = group(OptimConfig)
     data: DataConfig = group(DataConfig)
     augment: AugmentConfig = group(AugmentConfig)
+    cache: CacheConfig = group(CacheConfig)
     output: OutputConfig = group(OutputConfig)
     weights: WeightsConfig = group(WeightsConfig)
     tracking: TrackingConfig = group(TrackingConfig)

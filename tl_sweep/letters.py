@@ -23,7 +23,7 @@ DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__
 RECIPE = 2  # part of a run's identity: raise it when anything below changes what is learnt
 BUDGET_FLOPS = 4e13  # of training: about five minutes on two cores
 MOST_EPOCHS = 8
-LR_SCALE = 3.0  # of scratch's rate
+LR = {True: 3e-3, False: 1e-3}  # of AdamW: with normalisation layers of its own, or borrowed
 POOR_ACC = 0.5  # below this the source has hardly been learnt, and a person should know
 
 
@@ -61,7 +61,7 @@ def source_config(config: Config, source: str, seed: int) -> Config:
             "epochs": MOST_EPOCHS,
             "seed": seed,
             "weights": {"dir": config.weights.dir},
-            "optim": {"lr_scale": LR_SCALE},
+            "optim": {"lr": LR[has_norm(config.model)]},
             "device": config.device,
             "threads": config.threads,
         },
@@ -83,6 +83,7 @@ def train_source(config: Config, path: Path) -> float:
     from tl_sweep.train import Position
     from tl_sweep.training.evaluate import loss_and_accuracy, predict
     from tl_sweep.training.loop import TrainState, fit
+    from tl_sweep.training.prefix import Prefix
 
     config = replace(config, epochs=affordable_epochs(config))
     run = assemble(config, pooled=True)
@@ -94,7 +95,7 @@ def train_source(config: Config, path: Path) -> float:
         for record in fit(state, run.setup):
             progress.show(record)
     model = folded(state.model) if borrows else state.model
-    logits_NK = predict(model, run.test, run.setup.compute)
+    logits_NK = predict(Prefix(model, 0, run.setup.compute), run.test)
     _, test_acc = loss_and_accuracy(logits_NK, run.test.labels_N.cpu())
     verdict = " – poor: expect little from these weights" if test_acc < POOR_ACC else ""
     classes = len(run.images.class_names)

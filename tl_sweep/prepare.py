@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
@@ -28,7 +29,8 @@ def prepare(jobs: list[list[str]], compose: Callable[[list[str]], DictConfig]) -
     _refuse(configs, _weights_problems)
     _check_data(configs)
     _refuse(configs, _plan_problems)
-    _obtain_weights(configs)
+    obtain_weights(configs)
+    _refuse(configs, _cache_problems)
     from tl_sweep.tracking.store import prepare_store
 
     for uri, experiment in {(config.tracking.uri, config.tracking.experiment) for config in configs}:
@@ -130,6 +132,36 @@ def _check_data(configs: list[Config]) -> None:
                 print(f"data: {note}", flush=True)
 
 
+def _cache_problems(config: Config) -> Iterable[str]:
+    if config.cache.enabled == "False":
+        return
+    folder = local_path(config.cache.dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(None, "no permission to write")
+    except OSError as error:
+        yield f"cache.dir={folder}: {error.strerror}; choose another folder, or cache.enabled=false"
+
+
+def reuse_order(configs: list[Config]) -> list[int]:
+    """An order of the jobs in which those that share images, backbone and frozen stages stand together.
+
+    Otherwise it is the order that was asked for.
+    """
+    shared: list[Callable[[Config], Hashable]] = [
+        lambda config: (repr(config.model), config.data.name, config.data.root),
+        lambda config: config.data.image_size,
+        lambda config: (config.freeze.name, config.freeze.frozen_stages),
+        lambda config: repr(config.augment),
+    ]
+    ranks = []
+    for key in shared:
+        first: dict[Hashable, int] = {}
+        ranks.append([first.setdefault(key(config), len(first)) for config in configs])
+    return sorted(range(len(configs)), key=lambda job: [rank[job] for rank in ranks])
+
+
 def _plan_problems(config: Config) -> Iterable[str]:
     """What only the architecture can tell: its number of stages."""
     from tl_sweep.training.recipe import plan_problems
@@ -156,7 +188,12 @@ def count_stages(config: Config) -> int:
     return _stages[where]
 
 
-def _obtain_weights(configs: list[Config]) -> None:
+def obtain_weights(configs: list[Config]) -> None:
+    """Download or make every weight file that these runs need, and compare each with its model.
+
+    Raises:
+        ConfigError, UserError: some cannot be had, or belong to another network.
+    """
     needed = [config for config in configs if config.freeze.pretrained]
     distinct = _distinct(needed, lambda config: (architecture_label(config.model), config.model.weights))
     fetch([source for config in distinct if (source := weights_source(config)) is not None])

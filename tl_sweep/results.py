@@ -17,6 +17,7 @@ from tl_sweep.report import figures
 from tl_sweep.training.checkpoint import save_checkpoint
 from tl_sweep.training.evaluate import confusion_counts, final_metrics, predict
 from tl_sweep.training.freeze import fingerprint, frozen_tensors
+from tl_sweep.training.prefix import Demand, usage_metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +35,11 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds_so_far: float)
     """Evaluate test once, on the tensors that validation chose, and write everything that the run leaves behind."""
     best, setup, model = run.state.best, run.setup, run.state.model
     assert best is not None
-    logits = {
-        "val": predict(model, setup.val, setup.compute),
-        "test": predict(model, run.test, setup.compute),
-    }
+    always_frozen = min(setup.plan, key=lambda phase: phase.frozen_stages)
+    prefix = setup.cache.prefix(
+        model, always_frozen.frozen_stages, setup.compute, [Demand(setup.val, [None]), Demand(run.test, [None])]
+    )
+    logits = {"val": predict(prefix, setup.val), "test": predict(prefix, run.test)}
     test_labels_N = run.test.labels_N.cpu()
     measured = final_metrics(logits["test"], test_labels_N, run.images.class_names)
     metrics = {f"test/{name}": value for name, value in measured.items()}
@@ -54,8 +56,16 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds_so_far: float)
     figures.confusion(confusion_counts(logits["test"], test_labels_N), run.images.class_names, folder / "confusion.png")
     figures.curves(folder / "metrics.jsonl", folder / "curves.png")
     save_checkpoint(folder, config, run.images.class_names, run.weights, model, setup)
-    always_frozen = frozen_tensors(model, min(setup.plan, key=lambda phase: phase.frozen_stages))
-    return Outcome(metrics, {"frozen.sha256": fingerprint(always_frozen), "frozen.tensors": str(len(always_frozen))})
+    frozen = frozen_tensors(model, always_frozen)
+    usage = setup.cache.usage
+    return Outcome(
+        metrics | usage_metrics(usage),
+        {
+            "frozen.sha256": fingerprint(frozen),
+            "frozen.tensors": str(len(frozen)),
+            "cache": "; ".join(usage.decisions),
+        },
+    )
 
 
 def prediction_frame(run: Run, split: str, indices: np.ndarray, logits_NK: Tensor) -> pd.DataFrame:

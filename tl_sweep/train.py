@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -25,6 +26,10 @@ from tl_sweep.command import errors_for_people
 from tl_sweep.config import Config, ConfigError, conf_dir, local_path, parse
 from tl_sweep.override_errors import explain
 from tl_sweep.types import UserError
+
+if TYPE_CHECKING:
+    from tl_sweep.rows import RowStore
+    from tl_sweep.tracking.store import Tracker
 
 log = logging.getLogger("tl_sweep")
 
@@ -44,30 +49,14 @@ class Position:
 
 def run_job(config: Config, folder: Path, position: Position) -> float:
     """Train, test and record one run in ``folder``; returns the validation accuracy that its sweep maximises."""
-    from tl_sweep import assemble, describe, results
-    from tl_sweep.progress import EpochProgress
+    from tl_sweep.assemble import open_store
     from tl_sweep.tracking.store import make_tracker
-    from tl_sweep.training.loop import fit
 
-    started_s = time.perf_counter()
     tracker = make_tracker(folder, config.tracking.uri, config.tracking.experiment)
     status = "FAILED"
     try:
-        run = assemble.assemble(config)
-        run_id = tracker.open(describe.header(config, run, position))
-        describe.write_inputs(folder, config, run)
-        log.info("%s: %s; %s", describe.title(config), " ".join(position.overrides), describe.counts(run))
-        for note in (*run.images.notes, *run.splits.notes):
-            log.info(note)
-        with EpochProgress(describe.title(config), config.epochs, position) as progress:
-            for record in fit(run.state, run.setup):
-                tracker.metrics(record.metrics, record.epoch)
-                log.info("epoch %d: %s", record.epoch + 1, record)
-                progress.show(record)
-        outcome = results.test_and_save(folder, config, run, time.perf_counter() - started_s)
-        tracker.metrics(outcome.metrics, run.state.epoch)
-        tracker.tags(outcome.tags)
-        log.info("finished: %s", outcome.metrics)
+        with open_store(config) as store:
+            val_acc = train_and_test(config, folder, position, tracker, store)
         status = "FINISHED"
     except KeyboardInterrupt:
         log.info("stopped by the keyboard")
@@ -79,6 +68,31 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
         raise
     finally:
         tracker.close(status)
+    return val_acc
+
+
+def train_and_test(config: Config, folder: Path, position: Position, tracker: Tracker, store: RowStore | None) -> float:
+    """The run itself: everything between the opening and the closing of its record."""
+    from tl_sweep import assemble, describe, results
+    from tl_sweep.progress import EpochProgress
+    from tl_sweep.training.loop import fit
+
+    started_s = time.perf_counter()
+    run = assemble.assemble(config, store, shared=position.num_jobs > 1)
+    run_id = tracker.open(describe.header(config, run, position))
+    describe.write_inputs(folder, config, run)
+    log.info("%s: %s; %s", describe.title(config), " ".join(position.overrides), describe.counts(run))
+    for note in (*run.images.notes, *run.splits.notes):
+        log.info(note)
+    with EpochProgress(describe.title(config), config.epochs, position) as progress:
+        for record in fit(run.state, run.setup):
+            tracker.metrics(record.metrics, record.epoch)
+            log.info("epoch %d: %s", record.epoch + 1, record)
+            progress.show(record)
+    outcome = results.test_and_save(folder, config, run, time.perf_counter() - started_s)
+    tracker.metrics(outcome.metrics, run.state.epoch)
+    tracker.tags(outcome.tags)
+    log.info("finished: %s", outcome.metrics)
     progress.finished(outcome.metrics, run_id)
     return outcome.metrics["best/val_acc"]
 

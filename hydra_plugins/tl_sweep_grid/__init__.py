@@ -50,13 +50,15 @@ class GridSweeper(Sweeper):
             ConfigError, UserError: some job could not start; none was started.
             JobFailed: some jobs failed, after the others ran.
         """
-        from tl_sweep.prepare import prepare
+        from tl_sweep.prepare import prepare, reuse_order
         from tl_sweep.report.ending import print_ending
 
         named = [f"{key}={'null' if value is None else value}" for key, value in self.params.items()]
         jobs = expand(OverridesParser.create().parse_overrides([*named, *arguments]))
         identity = sweep_id(jobs)
         configs = prepare(jobs, self._compose)
+        order = reuse_order(configs)
+        jobs, configs = [jobs[job] for job in order], [configs[job] for job in order]
         started_at_s = time.time()
         where = [
             f"hydra.sweeper.sweep_id={identity}",

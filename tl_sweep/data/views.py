@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -121,21 +122,29 @@ class ViewPlan:
     augment: AugmentConfig
     flips: str
 
-    def view(self, epoch: int) -> int | None:
-        """The view's number; None is the clean crop. Finite views begin with it, fresh ones never are."""
-        if changes_nothing(self.augment):
+    def view(self, epoch: int | None) -> int | None:
+        """The number of the view that an epoch (counted from 0) sees, None is the clean crop, as for evaluation (None).
+
+        Finite views begin with the clean crop, fresh ones never are.
+        """
+        if epoch is None or changes_nothing(self.augment):
             return None
         if self.augment.views is None:
             return epoch + 1
         return epoch % self.augment.views or None
 
+    def draws(self) -> dict[str, Any]:
+        """Everything that a view depends on besides image and number."""
+        others = ("name", "views", "mixup", "cutmix")
+        strengths = {name: value for name, value in asdict(self.augment).items() if name not in others}
+        return strengths | {"flips": self.flips}
+
     def images(
-        self, store_NCHW: torch.Tensor, hashes_N16: np.ndarray, indices_B: np.ndarray, epoch: int, image_px: int
+        self, squares_BCHW: torch.Tensor, hashes_B16: np.ndarray, epoch: int | None, image_px: int
     ) -> torch.Tensor:
-        """What ``epoch`` (counted from 0) sees of these images, float32 (B, C, image_px, image_px) in [0, 1]."""
-        squares_BCHW = store_NCHW[torch.from_numpy(indices_B).to(store_NCHW.device)]
+        """What ``epoch`` sees of these images, float32 (B, C, image_px, image_px) in [0, 1]."""
         view = self.view(epoch)
         if view is None:
             return clean(squares_BCHW, image_px)
-        parameters_BP = draw_batch(self.augment.seed, hashes_N16[indices_B], view, self.augment, self.flips)
+        parameters_BP = draw_batch(self.augment.seed, hashes_B16, view, self.augment, self.flips)
         return apply(squares_BCHW, parameters_BP, image_px)

@@ -63,21 +63,23 @@ def build_model(
         config: which network, its dropout.
         num_classes: K.
         image_px: side of the images; only a vision transformer's shape depends on it.
-        weights: everything but the head starts from this file; None: from torch's global random generator.
+        weights: everything but the head waits on the meta device for the tensors of this file, until
+            ``StagedModel.load``; None: it starts from torch's global random generator.
         head_seed: of the head's initial weights, whatever the backbone drew before.
         pooled: leave the authors' hidden linear layers out (VGG, AlexNet, MobileNetV3).
 
     Raises:
         UserError: the network cannot be built like that, or the file is of another one.
     """
-    blueprint = construct(config, image_px)
+    with nullcontext() if weights is None else torch.device("meta"):
+        blueprint = construct(config, image_px)
     family = blueprint.family
     ending = family.pooled if pooled and family.pooled else family.ending
     features = _feature_dim(blueprint, ending)
     replace_head(blueprint.module, ending, Head(features, num_classes, dropout=config.dropout, seed=head_seed))
     model = blueprint.staged(ending)
     if weights is not None:
-        load_backbone(model, weights, image_px)
+        model.wait_for(backbone_tensors(model, weights, image_px))
     return model
 
 
@@ -136,8 +138,8 @@ def _feature_dim(blueprint: Blueprint, ending: Ending) -> int:
     return blueprint.staged(blueprint.family.original or ending).feature_dim
 
 
-def load_backbone(model: StagedModel, weights: WeightsFile, image_px: int) -> None:
-    """Copy everything but the head from a file into ``model``; a vision transformer's positions are interpolated.
+def backbone_tensors(model: StagedModel, weights: WeightsFile, image_px: int) -> dict[str, Tensor]:
+    """Everything but the head from a file, by the model's own names; a vision transformer's positions interpolated.
 
     Raises:
         UserError: the file lacks a tensor, has one too many, or one of another shape; the first is named.
@@ -145,13 +147,14 @@ def load_backbone(model: StagedModel, weights: WeightsFile, image_px: int) -> No
     tensors = {_current_name(name): tensor for name, tensor in read_tensors(weights.path).items()}
     if model.family == "vision_transformer" and "encoder.pos_embedding" in tensors:
         tensors = _fit_positions(model, tensors, image_px)
-    mine = {name: tensor for k in range(model.num_stages) for name, tensor in model.tensors_of(k).items()}
+    mine = {name: tensor for k in range(model.num_stages) for name, tensor in model.tensors_in_module(k).items()}
     mismatch = _first_mismatch(mine, tensors, _head_names(model))
     if mismatch is not None:
         raise UserError(f"{weights.path}: weights of another network: {mismatch}")
-    with torch.no_grad():
-        for name in mine.keys() & tensors.keys():
-            mine[name].copy_(tensors[name])
+    uncounted = {
+        name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in mine.items() if name not in tensors
+    }
+    return {name: tensors[name] for name in mine.keys() & tensors.keys()} | uncounted
 
 
 def _current_name(name: str) -> str:

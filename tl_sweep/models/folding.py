@@ -24,9 +24,9 @@ def folded(model: StagedModel) -> StagedModel:
     """Undo ``with_batch_norm``, in place: the same outputs in eval mode, up to rounding, by the convolutions alone."""
     model.module.eval()
     for name, pair in list(model.module.named_modules()):
-        match pair:
-            case nn.Sequential() if [type(layer) for layer in pair] == [nn.Conv2d, nn.BatchNorm2d]:
-                model.module.set_submodule(name, fuse_conv_bn_eval(pair[0], pair[1]))
+        match list(pair.children()):
+            case [nn.Conv2d() as convolution, nn.BatchNorm2d() as norm] if isinstance(pair, nn.Sequential):
+                model.module.set_submodule(name, fuse_conv_bn_eval(convolution, norm))
     return restaged(model)
 
 

@@ -5,12 +5,17 @@ Shapes: B batch, C channels, H height, W width, D features, K classes. ``z`` is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torch.nn import Parameter
+from torch.utils.weak import WeakTensorKeyDictionary
+
+UNCHANGING = WeakTensorKeyDictionary()
+"""Digests of tensors that were read from a file: nobody writes to them, so that reading them once is enough."""
 
 Step = str | Callable[[nn.Module, Tensor], Tensor]
 """A submodule by its dotted name, or a function of the whole module and what flows."""
@@ -74,10 +79,31 @@ class StagedModel:
         self.recipe = recipe
         self.pooled = pooled
         # Names are looked up once, here: a forward pass then costs what the module's own does.
+        self._waiting: dict[int, dict[str, Tensor]] = {}
+        self._owner: dict[str, int] = {}
         self._steps = [[self._bind(step) for step in stage.steps] for stage in stages]
 
     def _bind(self, step: Step) -> Callable[[Tensor], Tensor]:
         return self.module.get_submodule(step) if isinstance(step, str) else partial(step, self.module)
+
+    def wait_for(self, tensors: Mapping[str, Tensor]) -> None:
+        """Stages on the meta device shall hold these tensors, by their full names, once somebody loads them."""
+        for stage in range(self.num_stages):
+            mine = self.tensors_in_module(stage)
+            self._waiting[stage] = {name: tensors[name] for name in mine}
+            for tensor in self._waiting[stage].values():
+                UNCHANGING.setdefault(tensor, None)
+
+    def load(self, first: int = 0, last: int | None = None) -> None:
+        """Copy the waiting tensors of these stages into the module, channels-last, to where the head is."""
+        device = next(iter(self.head_parameters().values())).device
+        for stage in self._waiting.keys() & set(range(self.num_stages)[first:last]):
+            mine, theirs = self.tensors_in_module(stage), self._waiting.pop(stage)
+            copies = {
+                name: tensor.to(device, mine[name].dtype, copy=True, memory_format=_layout(tensor))
+                for name, tensor in theirs.items()
+            }
+            self.module.load_state_dict(copies, strict=False, assign=True)
 
     @property
     def num_stages(self) -> int:
@@ -109,17 +135,18 @@ class StagedModel:
         Raises:
             KeyError: nothing owns a tensor of this name.
         """
-        if within(name, (self.head_name,)):
-            return self.num_stages
-        for index, stage in enumerate(self.stages):
-            if within(name, stage.owned):
-                return index
-        raise KeyError(name)
+        if name not in self._owner:
+            owners = [*(stage.owned for stage in self.stages), (self.head_name,)]
+            mine = [index for index, owned in enumerate(owners) if within(name, owned)]
+            if not mine:
+                raise KeyError(name)
+            self._owner[name] = mine[0]
+        return self._owner[name]
 
     def stage_modules(self, k: int) -> list[nn.Module]:
         """The submodules of stage ``k``, to put in train or eval mode as a whole."""
-        modules = dict(self.module.named_modules())
-        return [modules[name] for name in self.stages[k].owned if name in modules]
+        bare = dict(self.module.named_parameters(recurse=False))
+        return [self.module.get_submodule(name) for name in self.stages[k].owned if name not in bare]
 
     def stage_parameters(self, k: int) -> dict[str, Parameter]:
         """Parameters of stage ``k`` by their full dotted names (``k = num_stages``: of the head)."""
@@ -129,9 +156,13 @@ class StagedModel:
         """Buffers of stage ``k`` by their full dotted names."""
         return {name: b for name, b in self.module.named_buffers() if self.stage_of(name) == k}
 
+    def tensors_in_module(self, k: int) -> dict[str, Tensor]:
+        """Parameters and buffers of stage ``k``, on the meta device if it was not loaded yet."""
+        return {**self.stage_parameters(k), **self.stage_buffers(k)}
+
     def tensors_of(self, k: int) -> dict[str, Tensor]:
         """Parameters and buffers of stage ``k``: everything that must not change while it is frozen."""
-        return {**self.stage_parameters(k), **self.stage_buffers(k)}
+        return self._waiting.get(k) or self.tensors_in_module(k)
 
     def head_parameters(self) -> dict[str, Parameter]:
         """Parameters of the head by their full dotted names."""
@@ -140,3 +171,7 @@ class StagedModel:
     def head_recipe(self, num_classes: int) -> str:
         """The line of plain PyTorch that gives an untouched ``model`` a head of this shape."""
         return self.recipe.head.format(features=self.feature_dim, classes=num_classes)
+
+
+def _layout(tensor: Tensor) -> torch.memory_format:
+    return torch.channels_last if tensor.dim() == 4 else torch.contiguous_format

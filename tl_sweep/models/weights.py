@@ -258,6 +258,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         UserError: the file is missing, truncated, or holds something else.
     """
     verified(path)
+    stat = path.stat()
+    return dict(_tensors(path, stat.st_size, stat.st_mtime_ns))
+
+
+@lru_cache(maxsize=2)  # the jobs of a sweep take turns with few files; whoever reads must not write to a tensor
+def _tensors(path: Path, size: int, mtime_ns: int) -> dict[str, Tensor]:
     content = _read(path)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

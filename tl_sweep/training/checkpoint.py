@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -94,7 +95,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint) -> StagedModel:
-    """The run's model on the CPU, in eval mode."""
+    """The run's model on the CPU, channels-last as it was trained, in eval mode."""
     model = build_model(
         checkpoint.model,
         len(checkpoint.class_names),
@@ -103,8 +104,9 @@ def restore(checkpoint: Checkpoint) -> StagedModel:
         pooled=checkpoint.pooled,
         head_seed=0,
     )
+    model.load()
     mine = model.module.state_dict()
     for name, tensor in checkpoint.tensors.items():
         mine[name].copy_(tensor)
-    model.module.eval()
+    model.module.to(memory_format=torch.channels_last).eval()
     return model

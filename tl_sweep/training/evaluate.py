@@ -7,34 +7,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tl_sweep.models.stages import StagedModel
-from tl_sweep.training.examples import Compute, Examples
+from tl_sweep.training.examples import Examples
+from tl_sweep.training.prefix import Prefix
 
 CALIBRATION_BINS = 15
 BATCH_SIZE = 64  # fixed: a batch's size moves the last bits of a prediction
 
 
-@torch.no_grad()
-def features(model: StagedModel, examples: Examples, compute: Compute, epoch: int | None) -> Tensor:
-    """Pooled features (N, D), float32, of all stages in eval mode; ``epoch=None``: of the clean images."""
-    model.module.eval()
-    chunks = []
-    for first in range(0, len(examples), BATCH_SIZE):
-        indices_B = np.arange(first, min(first + BATCH_SIZE, len(examples)))
-        with compute.autocast():
-            chunks.append(model.run(examples.inputs(indices_B, epoch)).float())
-    return torch.cat(chunks)
+def in_order(examples: Examples) -> list[np.ndarray]:
+    """Every image once, in batches of the evaluation's size."""
+    return [np.arange(first, min(first + BATCH_SIZE, len(examples))) for first in range(0, len(examples), BATCH_SIZE)]
 
 
 @torch.no_grad()
-def predict(model: StagedModel, examples: Examples, compute: Compute) -> Tensor:
+def predict(prefix: Prefix, examples: Examples) -> Tensor:
     """Logits (N, K), float32 on the CPU, of the clean images in eval mode."""
+    model = prefix.model
     model.module.eval()
     chunks = []
-    for first in range(0, len(examples), BATCH_SIZE):
-        indices_B = np.arange(first, min(first + BATCH_SIZE, len(examples)))
-        with compute.autocast():
-            chunks.append(model(examples.inputs(indices_B, None)).float())
+    for z in prefix.outputs(examples, in_order(examples), None):
+        with prefix.compute.autocast():
+            chunks.append(model.head(model.run(z, prefix.depth)).float())
     return torch.cat(chunks).cpu()
 
 

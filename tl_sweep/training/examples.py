@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tl_sweep.data.views import ViewPlan, clean, normalise
+from tl_sweep.data.imageset import ImageSet
+from tl_sweep.data.views import ViewPlan, normalise
+from tl_sweep.rows import RowStore, StoreFull, Table
 from tl_sweep.types import Preprocessing, UserError
+
+log = logging.getLogger(__name__)
+
+DECODED_AT_ONCE = 256
+DTYPES = {"|u1": torch.uint8, "<f4": torch.float32}
 
 
 @dataclass(frozen=True)
@@ -40,14 +52,97 @@ def make_compute(device: str, precision: str) -> Compute:
     )
 
 
-@dataclass(frozen=True)
+class Squares:
+    """The decoded images of one split, uint8 (N, 3, W, W), decoded once: when somebody first asks for one.
+
+    They lie in the row store, read from disk as they are needed, or in memory where there is no store or no room; on a
+    GPU as a whole if they fit into half of what is free there.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        indices_N: np.ndarray,
+        preprocessing: Preprocessing,
+        num_workers: int,
+        store: RowStore | None,
+    ) -> None:
+        self.images, self.indices_N, self.preprocessing = images, indices_N, preprocessing
+        self.num_workers, self.store = num_workers, store
+
+    def take(self, places_B: np.ndarray, device: torch.device) -> Tensor:
+        """uint8 (B, 3, W, W) on the device.
+
+        Raises:
+            UserError: files that became unreadable, by name.
+        """
+        if device.type == "cuda" and self._fits(device):
+            return self._on(device)[torch.as_tensor(places_B, device=device)]
+        if self._table is None:
+            return self._in_memory[torch.as_tensor(places_B)].to(device)
+        return read_rows(self._table, places_B).to(device)
+
+    @cached_property
+    def _table(self) -> Table | None:
+        if self.store is None:
+            return None
+        entry, keys_N16 = self.store.entry(describe_squares(self.preprocessing)), self.images.hashes_N[self.indices_N]
+        try:
+            entry.ensure(keys_N16, self._decode)
+        except StoreFull as full:
+            log.warning("cache: %s; decoded images are kept in memory instead", full)
+            return None
+        return entry.table(keys_N16)
+
+    @cached_property
+    def _in_memory(self) -> Tensor:
+        return torch.from_numpy(np.concatenate(list(self._decode(np.arange(len(self.indices_N))))))
+
+    def _decode(self, places_M: np.ndarray) -> Iterator[np.ndarray]:
+        for first in range(0, len(places_M), DECODED_AT_ONCE):
+            indices = self.indices_N[places_M[first : first + DECODED_AT_ONCE]]
+            yield self.images.decode(indices, self.preprocessing, self.num_workers).numpy()
+
+    def _fits(self, device: torch.device) -> bool:
+        if "_on_device" in vars(self):
+            return True
+        wanted_bytes = len(self.indices_N) * 3 * self.preprocessing.working_px**2
+        return wanted_bytes < torch.cuda.mem_get_info(device)[0] / 2
+
+    def _on(self, device: torch.device) -> Tensor:
+        if "_on_device" not in vars(self):
+            everything = np.arange(len(self.indices_N))
+            squares = self._in_memory if self._table is None else read_rows(self._table, everything)
+            self._on_device = squares.to(device)
+        return self._on_device
+
+
+def describe_squares(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Everything that a decoded image depends on besides its file."""
+    return {
+        "rows": "decoded images",
+        "format": 1,
+        "working_px": preprocessing.working_px,
+        "interpolation": preprocessing.interpolation,
+        "versions": {"pillow": version("pillow")},
+    }
+
+
+def read_rows(table: Table, places_B: np.ndarray) -> Tensor:
+    """Rows of a table as a tensor (B, *shape) on the CPU, in memory of its own."""
+    rows = torch.empty((len(places_B), *table.shape), dtype=DTYPES[table.dtype.str])
+    table.read(places_B, rows.numpy())
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
 class Examples:
     """Images of a split at the working resolution, with labels.
 
-    images_NCHW: uint8. labels_N: int64, on the device. hashes_N: (N, 16) uint8, content hash of each image.
+    labels_N: int64, on the device. hashes_N: (N, 16) uint8, content hash of each image.
     """
 
-    images_NCHW: Tensor
+    squares: Squares
     labels_N: Tensor
     hashes_N: np.ndarray
     class_names: tuple[str, ...]
@@ -66,9 +161,6 @@ class Examples:
 
     def inputs(self, indices_B: np.ndarray, epoch: int | None) -> Tensor:
         """Normalised float32 (B, C, image_px, image_px), channels-last; ``epoch=None``: the clean centre crop."""
-        image_px = self.preprocessing.image_px
-        if epoch is None:
-            images_BCHW = clean(self.images_NCHW[torch.as_tensor(indices_B)].to(self.device), image_px)
-        else:
-            images_BCHW = self.views.images(self.images_NCHW, self.hashes_N, indices_B, epoch, image_px).to(self.device)
+        squares_BCWW = self.squares.take(indices_B, self.device)
+        images_BCHW = self.views.images(squares_BCWW, self.hashes_N[indices_B], epoch, self.preprocessing.image_px)
         return normalise(images_BCHW, self.preprocessing).contiguous(memory_format=torch.channels_last)

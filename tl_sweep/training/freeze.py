@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_sweep.config import FreezeConfig, PhaseConfig
-from tl_sweep.models.stages import StagedModel
+from tl_sweep.models.stages import UNCHANGING, StagedModel
 from tl_sweep.types import JobFailed, UserError
 
 NORM_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
@@ -98,10 +98,12 @@ def frozen_tensors(model: StagedModel, phase: Phase) -> dict[str, Tensor]:
     """What must not change in ``phase``: its frozen stages whole, and parameters elsewhere that do not learn."""
     frozen: dict[str, Tensor] = {}
     for stage in range(phase.frozen_stages):
-        frozen |= model.stage_parameters(stage) | model.stage_buffers(stage)
+        frozen |= model.tensors_of(stage)
     learning = trainable_parameters(model, phase)
-    everything = dict(model.module.named_parameters())
-    return frozen | {name: tensor for name, tensor in everything.items() if name not in learning}
+    for stage in range(phase.frozen_stages, model.num_stages):
+        still = {name: parameter for name, parameter in model.stage_parameters(stage).items() if name not in learning}
+        frozen |= still
+    return frozen
 
 
 def moving_tensors(model: StagedModel, plan: tuple[Phase, ...]) -> list[str]:
@@ -137,10 +139,20 @@ def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, types, shapes and bytes of ``tensors``, in the order of their names."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(name.encode() + b"\0" + tensor_digest(tensors[name]))
     return digest.hexdigest()
+
+
+def tensor_digest(tensor: Tensor) -> bytes:
+    """SHA-256 over type, shape and bytes."""
+    known: bytes | None = UNCHANGING.get(tensor)
+    if known is not None:
+        return known
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
+    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    if tensor in UNCHANGING:
+        UNCHANGING[tensor] = digest.digest()
+    return digest.digest()
 
 
 def require_unchanged(before: str, tensors: Mapping[str, Tensor], phase_name: str) -> None:

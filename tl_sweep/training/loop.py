@@ -20,6 +20,7 @@ from tl_sweep.training.averaging import WeightAverage
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.examples import Compute, Examples
 from tl_sweep.training.mixing import Mixing
+from tl_sweep.training.prefix import Demand, FeatureCache, Prefix
 from tl_sweep.training.recipe import Group, batch_size_of, make_optimizer, make_schedule, parameter_groups, solver_of
 from tl_sweep.training.solve import solve_head
 from tl_sweep.types import JobFailed
@@ -36,7 +37,8 @@ class Setup:
     train: Examples
     val: Examples
     compute: Compute
-    mixing: Mixing
+    cache: FeatureCache
+    mixing: Mixing | None
     class_weights_K: Tensor | None
 
     @property
@@ -63,6 +65,7 @@ class TrainState:
 
     model: StagedModel
     epoch: int = 0  # of the run, over all phases
+    prefix: Prefix | None = None  # the phase's frozen stages
     groups: list[Group] = field(default_factory=list)
     optimizer: torch.optim.Optimizer | None = None
     schedule: torch.optim.lr_scheduler.LambdaLR | None = None
@@ -93,6 +96,7 @@ def fit(state: TrainState, setup: Setup) -> Iterator[EpochRecord]:
         learning = freeze.enter(state.model, phase)
         before = freeze.fingerprint(freeze.frozen_tensors(state.model, phase))
         state.phase_best = None
+        state.prefix = frozen_prefix(state, setup, phase)
         run_phase = solve_phase if solver_of(setup.config) == "lbfgs" else train_phase
         for metrics in run_phase(state, setup, phase, learning):
             yield EpochRecord(state.epoch, number, metrics)
@@ -104,6 +108,17 @@ def fit(state: TrainState, setup: Setup) -> Iterator[EpochRecord]:
             state.best = state.phase_best
     assert state.best is not None
     load_tensors(state.model, state.best.tensors)
+
+
+def frozen_prefix(state: TrainState, setup: Setup, phase: freeze.Phase) -> Prefix:
+    """The phase's frozen stages, with what it will ask of them. Mixed images are no image's view: they stream."""
+    epochs = range(state.epoch, state.epoch + phase.epochs)
+    demands = [Demand(setup.val, [None] * (phase.epochs + 1))]
+    if setup.mixing is None:
+        demands.insert(0, Demand(setup.train, epochs))
+    elif phase.frozen_stages:
+        setup.cache.say("training images are mixed, so that the frozen stages run in every step")
+    return setup.cache.prefix(state.model, phase.frozen_stages, setup.compute, demands)
 
 
 def train_phase(
@@ -133,7 +148,8 @@ def train_phase(
 def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[str, float]:
     """One pass over the training images; returns mean loss, accuracy, rates and the first step's gradient norms."""
     config, model = setup.config, state.model
-    assert state.optimizer is not None and state.schedule is not None
+    assert state.optimizer is not None and state.schedule is not None and state.prefix is not None
+    prefix = state.prefix if setup.mixing is None else Prefix(model, 0, setup.compute)
     rng = np.random.default_rng([config.seed, state.epoch])
     torch.manual_seed(int(rng.integers(2**63)))  # dropout, stochastic depth, mixing
     freeze.set_training_mode(model, phase, config.freeze.batch_norm)
@@ -143,13 +159,14 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
     metrics = dict(rates)
     losses: list[Tensor] = []
     hits: list[Tensor] = []
-    for indices_B in batches(len(setup.train), batch_size_of(config, len(setup.train)), rng):
-        labels_B = setup.train.labels(indices_B)
-        images_BCHW, targets = setup.mixing(setup.train.inputs(indices_B, state.epoch), labels_B)
+    model.load(prefix.depth)
+    order = batches(len(setup.train), batch_size_of(config, len(setup.train)), rng)
+    for indices_B, z in zip(order, prefix.outputs(setup.train, order, state.epoch), strict=True):
+        targets = labels_B = setup.train.labels(indices_B)
+        if setup.mixing is not None:
+            z, targets = setup.mixing(z, labels_B)
         with setup.compute.autocast():
-            with torch.no_grad():
-                prefix = model.run(images_BCHW, 0, phase.frozen_stages)
-            logits_BK = model.head(model.run(prefix, phase.frozen_stages))
+            logits_BK = model.head(model.run(z, prefix.depth))
         loss = F.cross_entropy(
             logits_BK.float(), targets, setup.class_weights_K, label_smoothing=config.optim.label_smoothing
         )
@@ -178,8 +195,10 @@ def solve_phase(
 ) -> Iterator[dict[str, float]]:
     """The whole phase as one convex problem: the head on frozen features of all the views its epochs would show."""
     started_s = time.perf_counter()
-    state.epoch += phase.epochs - 1
-    metrics = solve_head(state.model, setup.train, setup.val, phase.epochs, setup)
+    epochs = range(state.epoch, state.epoch + phase.epochs)
+    state.epoch = epochs[-1]
+    assert state.prefix is not None
+    metrics = solve_head(state.prefix, setup, epochs)
     metrics["images_per_s"] = len(setup.train) * phase.epochs / (time.perf_counter() - started_s)
     validate(state, setup, metrics)
     yield metrics
@@ -187,7 +206,8 @@ def solve_phase(
 
 def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool:
     """Add validation loss and accuracy to ``metrics``; keep the tensors if this epoch is the phase's choice so far."""
-    logits_NK = predict(state.model, setup.val, setup.compute)
+    assert state.prefix is not None
+    logits_NK = predict(state.prefix, setup.val)
     metrics["val/loss"], metrics["val/acc"] = loss_and_accuracy(logits_NK, setup.val.labels_N.cpu())
     if not math.isfinite(metrics["val/loss"]):
         raise JobFailed(f"the validation loss is {metrics['val/loss']} after epoch {state.epoch + 1}: lower optim.lr")

@@ -11,10 +11,10 @@ from tl_sweep.config import AugmentConfig
 Mixing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def make_mixing(augment: AugmentConfig, num_classes: int) -> Mixing:
-    """``(images_BCHW, labels_B) -> (images_BCHW, targets)``; targets are labels_B, or soft (B, K) when mixed."""
+def make_mixing(augment: AugmentConfig, num_classes: int) -> Mixing | None:
+    """``(images_BCHW, labels_B) -> (images_BCHW, targets_BK)``; None where nothing is mixed."""
     if not augment.mixup and not augment.cutmix:
-        return lambda images_BCHW, labels_B: (images_BCHW, labels_B)
+        return None
     from torchvision.transforms import v2
 
     choices = []

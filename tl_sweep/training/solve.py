@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tl_sweep.models.stages import StagedModel
-from tl_sweep.training.evaluate import features
-from tl_sweep.training.examples import Examples
+from tl_sweep.training.evaluate import in_order
+from tl_sweep.training.prefix import Demand, Prefix
 from tl_sweep.types import JobFailed, UserError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 MOST_FEATURES = 2**30  # float32 numbers: 4 GiB, twice that while the views are put together
 
 
-def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: int, setup: Setup) -> dict[str, float]:
-    """Fit the head to the features of every view that ``num_views`` epochs would show; returns what was chosen.
+def solve_head(prefix: Prefix, setup: Setup, epochs: range) -> dict[str, float]:
+    """Fit the head to the features of every view that ``epochs`` would show; returns what was chosen.
 
     Each penalty of ``optim.l2`` is solved by L-BFGS (Liu & Nocedal 1989), strongest first, each from the solution
     before; the one with the smallest validation cross-entropy stays. A penalty of 1 weighs like one training image.
@@ -29,19 +29,18 @@ def solve_head(model: StagedModel, train: Examples, val: Examples, num_views: in
         UserError: the features would not fit into memory.
         JobFailed: features that are not finite.
     """
-    optim = setup.config.optim
-    views = (
-        range(num_views) if setup.config.augment.views is None else range(min(num_views, setup.config.augment.views))
-    )
+    optim, model, train, val = setup.config.optim, prefix.model, setup.train, setup.val
+    views = Demand(train, epochs).views
     if len(views) * len(train) * model.feature_dim > MOST_FEATURES:
         raise UserError(
             f"optim=lbfgs: {len(views)} views of {len(train)} images are too many features for memory; "
             "set augment.views=1 (or a few), or optim=sgd"
         )
-    seen = [features(model, train, setup.compute, view) for view in views]
+    model.module.eval()
+    seen = [torch.cat(list(prefix.outputs(train, in_order(train), view))) for view in views]
     train_MD, labels_M = torch.cat(seen), train.labels_N.repeat(len(seen))
     del seen
-    val_ND = features(model, val, setup.compute, None)
+    val_ND = torch.cat(list(prefix.outputs(val, in_order(val), None)))
     if not torch.isfinite(train_MD).all():
         raise JobFailed("the frozen features are not finite: the weights do not fit this model or its preprocessing")
     mean_D, std_D = train_MD.mean(0), train_MD.std(0, correction=0).clamp_min(1e-6)

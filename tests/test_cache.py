@@ -1,0 +1,232 @@
+"""Prefix features: what is kept, that nobody can tell from the numbers, and what happens when the disk fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import merged
+
+from tl_sweep.assemble import assemble, open_store
+from tl_sweep.config import Config
+from tl_sweep.models.stages import StagedModel
+from tl_sweep.training.evaluate import predict
+from tl_sweep.training.examples import Examples
+from tl_sweep.training.loop import fit
+from tl_sweep.training.prefix import CHUNK, Demand, Prefix, Usage
+
+MakeConfig = Callable[..., Config]
+FROZEN = ["all", "early", "lp_ft", "gradual", "depth"]
+MOVING = ["none", "scratch", "bn_only"]
+QUICK = [("resnet_small", strategy) for strategy in FROZEN] + [("squeezenet1_1", "all"), ("squeezenet1_1", "early")]
+SLOW = [(net, strategy) for net in ("squeezenet1_1", "swin_t") for strategy in FROZEN]
+
+
+Numbers = tuple[dict[str, torch.Tensor], torch.Tensor, Usage]
+
+
+def numbers_of(config: Config) -> Numbers:
+    """Every tensor and every test logit that a run ends with, and what it had from the cache."""
+    with open_store(config) as store:
+        run = assemble(config, store)
+        list(fit(run.state, run.setup))
+        depth = min(phase.frozen_stages for phase in run.setup.plan)
+        demands = [Demand(run.test, [None])]
+        prefix = run.setup.cache.prefix(run.state.model, depth, run.setup.compute, demands)
+        logits_NK = predict(prefix, run.test)
+        run.state.model.load()
+        return run.state.model.module.state_dict(), logits_NK, run.setup.cache.usage
+
+
+def same_numbers(first: Numbers, second: Numbers) -> bool:
+    tensors_equal = all(torch.equal(first[0][name], second[0][name]) for name in first[0])
+    return tensors_equal and torch.equal(first[1], second[1])
+
+
+@pytest.fixture(scope="session")
+def weights_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Config], Path]:
+    """A weight file of a configured backbone: without one, nothing would wait to be loaded."""
+    from safetensors.torch import save_file
+
+    from tl_sweep.models.build import build_model
+
+    folder = tmp_path_factory.mktemp("weights")
+
+    def weights(config: Config) -> Path:
+        path = folder / f"{config.model.name}.safetensors"
+        if not path.exists():
+            torch.manual_seed(1)
+            model = build_model(config.model, 10, config.data.image_size, weights=None, head_seed=0)
+            heads = set(model.head_parameters())
+            tensors = {n: t.contiguous() for n, t in model.module.state_dict().items() if n not in heads}
+            save_file(tensors, path)
+        return path
+
+    return weights
+
+
+@pytest.fixture
+def chunks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the depth of the prefix whenever a chunk runs through one; no batch of these tests is as large."""
+    calls: list[int] = []
+    run = StagedModel.run
+
+    def counting(model: StagedModel, z: torch.Tensor, first: int = 0, last: int | None = None) -> torch.Tensor:
+        if first == 0 and last is not None and len(z) == CHUNK["cpu"]:
+            calls.append(last)
+        return run(model, z, first, last)
+
+    monkeypatch.setattr(StagedModel, "run", counting)
+    return calls
+
+
+@pytest.fixture
+def configured(make_config: MakeConfig, weights_of: Callable[[Config], Path]) -> MakeConfig:
+    """A backbone with a weight file and a strategy with epochs enough for its phases, at 32 px."""
+
+    def make(net: str, strategy: str, **values: Any) -> Config:
+        freeze = {"freeze": {"frozen_stages": 2, "phases": [{"frozen": "2"}]}} if strategy == "depth" else {}
+        epochs = {"gradual": 8, "lp_ft": 4}.get(strategy, 3)
+        chosen = {"data": {"image_size": 32, "shots": 5}, "epochs": epochs, "cache": {"enabled": "True"}}
+        config = make_config({"model": net, "freeze": strategy}, **merged(merged(chosen, freeze), values))
+        return replace(config, model=replace(config.model, weights=str(weights_of(config))))
+
+    return make
+
+
+@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize(
+    ("net", "strategy"), [*QUICK, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in SLOW if pair not in QUICK)]
+)
+def test_nobody_can_tell_from_the_numbers(
+    configured: MakeConfig, chunks: list[int], net: str, strategy: str, views: int
+) -> None:
+    config = configured(net, strategy, augment={"views": views})
+    streamed = numbers_of(replace(config, cache=replace(config.cache, enabled="False")))
+    first = numbers_of(config)
+    chunks.clear()
+    second = numbers_of(replace(config, num_workers=2))
+    assert same_numbers(streamed, first)
+    assert same_numbers(streamed, second)
+    assert streamed[2].hit == 0
+    assert first[2].missed > 0
+    assert second[2].missed == 0
+    assert second[2].hit > 0
+    assert chunks == []  # not one forward pass through frozen stages
+
+
+@pytest.mark.parametrize("strategy", MOVING)
+def test_nothing_is_kept_where_nothing_is_frozen(configured: MakeConfig, strategy: str) -> None:
+    config = configured("resnet_small", strategy)
+    streamed = numbers_of(replace(config, cache=replace(config.cache, enabled="False")))
+    kept = numbers_of(config)
+    assert same_numbers(streamed, kept)
+    assert (kept[2].hit, kept[2].missed, kept[2].decisions) == (0, 0, [])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seed": 1, "data": {"subset_seed": 0}},
+        {"optim": {"name": "sgd", "lr": 0.1}},
+        {"optim": {"name": "adamw", "lr": 0.01, "label_smoothing": 0.1}, "batch_size": 10},
+        {"epochs": 5},
+        {"model": {"dropout": 0.1}},
+    ],
+    ids=["seed", "sgd", "adamw", "epochs", "dropout"],
+)
+def test_another_run_on_the_same_images_computes_nothing(configured: MakeConfig, values: dict[str, Any]) -> None:
+    finite = {"augment": {"views": 2}, "data": {"subset_seed": 0}}
+    numbers_of(configured("resnet_small", "all", **finite))
+    assert numbers_of(configured("resnet_small", "all", **merged(finite, values)))[2].missed == 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"augment": {"views": 2, "seed": 1}},
+        {"augment": {"views": 2, "rotation_deg": 30.0}},
+        {"model": {"preprocessing": {"mean": [0.5, 0.5, 0.5]}}},
+    ],
+    ids=["view seed", "augmentation", "preprocessing"],
+)
+def test_what_changes_a_row_is_no_hit(configured: MakeConfig, values: dict[str, Any]) -> None:
+    numbers_of(configured("resnet_small", "all", augment={"views": 2}))
+    assert numbers_of(configured("resnet_small", "all", **merged({"augment": {"views": 2}}, values)))[2].missed > 0
+
+
+def test_more_shots_compute_only_the_new_images(configured: MakeConfig) -> None:
+    def usage(shots: int) -> Usage:
+        return numbers_of(configured("resnet_small", "all", augment={"views": 1}, data={"shots": shots}))[2]
+
+    assert usage(5).missed == 50 + 797
+    assert usage(10).missed == 50
+
+
+def test_one_prefix_serves_every_strategy_that_freezes_it(configured: MakeConfig) -> None:
+    views = {"augment": {"views": 1}}
+    numbers_of(configured("resnet_small", "all", **views))
+    lp_ft = numbers_of(configured("resnet_small", "lp_ft", **views))[2]
+    assert lp_ft.missed == 0
+    assert lp_ft.hit > 0
+
+
+def test_mixed_images_stream_and_the_run_says_so(configured: MakeConfig) -> None:
+    config = configured("resnet_small", "early", augment={"mixup": 0.2, "views": 1})
+    streamed = numbers_of(replace(config, cache=replace(config.cache, enabled="False")))
+    kept = numbers_of(config)
+    assert same_numbers(streamed, kept)
+    assert kept[2].decisions[0] == "training images are mixed, so that the frozen stages run in every step"
+
+
+def test_a_prefix_whose_rows_are_all_there_is_not_loaded(configured: MakeConfig) -> None:
+    config = configured("resnet_small", "all", augment={"views": 1})
+    loaded = []
+    for _ in range(2):
+        with open_store(config) as store:
+            run = assemble(config, store)
+            list(fit(run.state, run.setup))  # proves the frozen stages, from the file where they are not loaded
+            loaded.append(not any(p.is_meta for p in run.state.model.stage_parameters(0).values()))
+    assert loaded == [True, False]
+
+
+# --- the choice
+
+
+@pytest.mark.parametrize(
+    ("values", "shared", "begins"),
+    [
+        ({"augment": {"views": 1}, "epochs": 30}, False, "4 of 4 stages frozen: kept"),
+        ({"cache": {"max_gb": 1e-6}}, True, "4 of 4 stages frozen: streamed, 3.5e-05 GB of rows exceed"),
+    ],
+    ids=["many epochs", "no room"],
+)
+def test_auto_weighs_computing_against_reading(
+    configured: MakeConfig, values: dict[str, Any], shared: bool, begins: str
+) -> None:
+    config = configured("resnet_small", "all", **merged({"cache": {"enabled": "auto"}}, values))
+    with open_store(config) as store:
+        run = assemble(config, store, shared=shared)
+        list(fit(run.state, run.setup))
+    assert run.setup.cache.usage.decisions[0].startswith(begins)
+
+
+def slow_rows(prefix: Prefix, examples: Examples) -> tuple[float, int]:
+    """Rows of 1 MB that take a millisecond to compute and, as reckoned, two to read."""
+    return 1e-3, 10**6
+
+
+@pytest.mark.parametrize(("views", "shared", "word"), [(None, True, "streamed"), (1, False, "streamed")])
+def test_rows_that_are_cheaper_to_compute_than_to_read_stream(
+    configured: MakeConfig, monkeypatch: pytest.MonkeyPatch, views: int | None, shared: bool, word: str
+) -> None:
+    monkeypatch.setattr(Prefix, "seconds_per_image", slow_rows)
+    config = configured("resnet_small", "all", cache={"enabled": "auto"}, augment={"views": views})
+    with open_store(config) as store:
+        run = assemble(config, store, shared=shared)
+        list(fit(run.state, run.setup))
+    assert word in run.setup.cache.usage.decisions[0]

@@ -1,0 +1,231 @@
+"""The row store: what is asked for is there and whole, whatever happens to the process, the file or the disk."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tl_sweep import rows
+from tl_sweep.rows import RowStore, StoreFull, read_contents
+
+WHAT = {"rows": "numbers"}
+
+
+def keys_of(*numbers: int) -> np.ndarray:
+    return np.array([[number] * 16 for number in numbers], dtype=np.uint8).reshape(-1, 16)
+
+
+def rows_of(keys_N16: np.ndarray) -> np.ndarray:
+    """(N, 2, 3) float32 that say which key they belong to."""
+    return keys_N16[:, :1, None].astype(np.float32) + np.arange(6, dtype=np.float32).reshape(1, 2, 3) / 10
+
+
+class Computed:
+    """A computation in chunks of two rows that notes what it was asked for."""
+
+    def __init__(self, keys_N16: np.ndarray) -> None:
+        self.keys_N16, self.places = keys_N16, list[int]()
+
+    def __call__(self, places_M: np.ndarray) -> Iterator[np.ndarray]:
+        for first in range(0, len(places_M), 2):
+            chunk = places_M[first : first + 2]
+            self.places += chunk.tolist()
+            yield rows_of(self.keys_N16[chunk])
+
+
+def ensured(folder: Path, *numbers: int, max_bytes: float = 1e9, what: dict[str, str] = WHAT) -> list[int]:
+    """Have these rows; check every one of them; returns the places that had to be computed."""
+    keys_N16 = keys_of(*numbers)
+    with RowStore(folder, max_bytes) as store:
+        entry, computed = store.entry(what), Computed(keys_N16)
+        assert entry.ensure(keys_N16, computed) == len(computed.places)
+        read = np.empty((len(numbers), 2, 3), np.float32)
+        entry.table(keys_N16).read(np.arange(len(numbers)), read)
+        np.testing.assert_array_equal(read, rows_of(keys_N16))
+    return computed.places
+
+
+def segment_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/*.rows"))
+
+
+def test_rows_are_computed_once_and_only_what_is_missing(tmp_path: Path) -> None:
+    assert ensured(tmp_path, 3, 1, 2) == [0, 1, 2]
+    assert ensured(tmp_path, 1, 2, 3) == []
+    assert ensured(tmp_path, 9, 2, 8, 9) == [0, 2]  # the same image twice is one row
+    assert len(segment_files(tmp_path)) == 2
+
+
+def test_rows_come_in_the_order_asked_for_from_several_segments(tmp_path: Path) -> None:
+    ensured(tmp_path, 1, 2)
+    ensured(tmp_path, 3, 4)
+    keys_N16 = keys_of(4, 1, 3, 2)
+    with RowStore(tmp_path, 1e9) as store:
+        table = store.entry(WHAT).table(keys_N16)
+        read = np.empty((3, 2, 3), np.float32)
+        table.read(np.array([3, 0, 1]), read)
+    np.testing.assert_array_equal(read, rows_of(keys_of(2, 4, 1)))
+
+
+def test_another_description_is_another_entry(tmp_path: Path) -> None:
+    ensured(tmp_path, 1)
+    assert ensured(tmp_path, 1, what={"rows": "others"}) == [0]
+
+
+def test_large_entries_are_written_in_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "SEGMENT_BYTES", 100)  # two rows of 40 bytes
+    ensured(tmp_path, *range(5))
+    assert [segment.rows for segment in read_contents(segment_files(tmp_path)[0].parent).segments] == [2, 2, 1]
+    assert ensured(tmp_path, *range(5)) == []
+
+
+# --- damage
+
+
+def shorten(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[5] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [shorten, flip_a_bit, Path.unlink], ids=["truncated", "flipped", "gone"])
+def test_a_damaged_segment_is_noticed_and_rebuilt(
+    tmp_path: Path, damage: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    ensured(tmp_path, 1, 2)
+    ensured(tmp_path, 3)
+    first = read_contents(segment_files(tmp_path)[0].parent).segments[0].file
+    (path,) = tmp_path.glob(f"*/{first}")
+    damage(path)  # type: ignore[operator]
+    with RowStore(tmp_path, 1e9) as store:
+        assert [segment.file for _, segment in store.damaged()] == [first]
+    assert ensured(tmp_path, 1, 2, 3) == [0, 1]
+    assert "is damaged; its rows are computed again" in caplog.text
+    assert not path.exists()
+    assert ensured(tmp_path, 1, 2, 3) == []
+
+
+def test_a_broken_table_of_contents_is_an_empty_entry(tmp_path: Path) -> None:
+    ensured(tmp_path, 1, 2)
+    (contents,) = tmp_path.glob("*/entry.json")
+    contents.write_text(contents.read_text()[:40])
+    assert ensured(tmp_path, 1, 2) == [0, 1]
+    assert len(segment_files(tmp_path)) == 1  # the orphan went
+
+
+SLOW_WRITER = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_rows import Computed, WHAT, keys_of
+from tl_sweep.rows import RowStore
+keys_N16 = keys_of(*range(6))
+computed = Computed(keys_N16)
+def slowly(places_M):
+    for number, chunk in enumerate(computed(places_M)):
+        yield chunk
+        print("chunk", number, flush=True)
+        time.sleep({pause_s})
+with RowStore(Path({folder!r}), 1e9) as store:
+    print("computed", store.entry(WHAT).ensure(keys_N16, slowly), flush=True)
+"""
+
+
+def start_writer(folder: Path, pause_s: float) -> subprocess.Popen[str]:
+    script = SLOW_WRITER.format(tests=str(Path(__file__).parent), folder=str(folder), pause_s=pause_s)
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_writer_leaves_nothing_half_valid(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, pause_s=60)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "chunk 0\n"
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    assert len(segment_files(tmp_path)) == 1  # the half-written one
+    assert ensured(tmp_path, *range(6)) == list(range(6))
+    assert len(segment_files(tmp_path)) == 1
+    with RowStore(tmp_path, 1e9) as store:
+        assert list(store.damaged()) == []
+        assert len(store.prune(0)) == 1  # the dead process's mark of use does not hold it
+
+
+def test_two_processes_at_once_compute_each_row_once(tmp_path: Path) -> None:
+    writers = [start_writer(tmp_path, pause_s=0.1) for _ in range(2)]
+    said = [writer.communicate(timeout=60)[0].splitlines()[-1] for writer in writers]
+    assert sorted(said) == ["computed 0", "computed 6"]
+    assert ensured(tmp_path, *range(6)) == []
+
+
+# --- room
+
+ROW_BYTES = 6 * 4 + 16
+
+
+def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        ensured(tmp_path, 1, 2, what={"rows": name})
+        time.sleep(0.02)
+    ensured(tmp_path, 1, what={"rows": "a"})  # used again: b is older now
+    ensured(tmp_path, 1, 2, what={"rows": "c"}, max_bytes=5 * ROW_BYTES)
+    with RowStore(tmp_path, 1e9) as store:
+        assert {contents.description["rows"] for _, contents in store.entries()} == {"a", "c"}
+
+
+def test_what_is_in_use_is_never_evicted(tmp_path: Path) -> None:
+    ensured(tmp_path, 1, 2, what={"rows": "a"})
+    with RowStore(tmp_path, 1e9) as store:
+        store.entry({"rows": "a"})
+        with pytest.raises(StoreFull, match=r"would exceed cache\.max_gb"):
+            ensured(tmp_path, 1, 2, what={"rows": "b"}, max_bytes=3 * ROW_BYTES)
+        assert store.prune(0) == []
+    with RowStore(tmp_path, 1e9) as store:
+        assert len(store.prune(0)) == 1
+        assert store.entries() == []
+    assert not list(tmp_path.glob("*.use"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False, capture_output=True, text=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def big_rows(places_M: np.ndarray) -> Iterator[np.ndarray]:
+    yield from (np.ones((1, 10_000), np.float32) for _ in places_M)
+
+
+def test_a_full_disk_says_so_and_what_was_there_stays(small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ensured(small_disk, 1, 2)
+    monkeypatch.setattr(RowStore, "make_room", lambda store, wanted_bytes: None)  # it fills up meanwhile
+    with RowStore(small_disk, 1e9) as store, pytest.raises(StoreFull, match="No space left on device"):
+        store.entry({"rows": "big"}).ensure(keys_of(*range(9)), big_rows)
+    assert len(segment_files(small_disk)) == 1
+    assert ensured(small_disk, 1, 2) == []
+
+
+def test_a_disk_that_is_seen_to_be_too_small_is_not_filled(small_disk: Path) -> None:
+    with RowStore(small_disk, 1e9) as store, pytest.raises(StoreFull, match="not enough free disk"):
+        store.entry({"rows": "big"}).ensure(keys_of(*range(9)), big_rows)
+    assert segment_files(small_disk) == []

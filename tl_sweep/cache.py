@@ -1,0 +1,93 @@
+"""What is kept on disk for every sweep: decoded images and the outputs of frozen stages.
+
+    python -m tl_sweep.cache list   [cache.dir=…]
+    python -m tl_sweep.cache prune  [cache.dir=…] [cache.max_gb=…]     # the least recently used go first; 0: all
+    python -m tl_sweep.cache verify [cache.dir=…]                      # reads everything; exit code 1 if damaged
+
+Nothing here is needed to repeat a run: what is missing or damaged is computed again.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import CacheConfig, local_path
+from tl_sweep.types import UserError, did_you_mean
+
+COMMANDS = ("list", "prune", "verify")
+DEFAULTS = {"cache.dir": str(CacheConfig.dir), "cache.max_gb": str(CacheConfig.max_gb)}
+
+
+def print_entries(folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tl_sweep.rows import RowStore
+
+    table = Table("entry", "what", "rows", "MB", "last used")
+    with RowStore(folder, 0) as store:
+        for path, contents in reversed(store.entries()):
+            used = datetime.fromtimestamp((path / "entry.json").stat().st_mtime)
+            size = f"{contents.bytes / 1e6:,.1f}"
+            table.add_row(path.name[:12], title(contents.description), f"{contents.rows:,}", size, f"{used:%F %T}")
+    Console().print(table if table.rows else f"{folder}: nothing is kept here")
+
+
+def title(description: dict[str, object]) -> str:
+    """``decoded images, 146 px``, ``8 stages of torchvision.models.resnet18(), 128 px, clean``."""
+    match description:
+        case {"rows": "decoded images", "working_px": working_px}:
+            return f"decoded images, {working_px} px"
+        case {"network": network, "stages": [*stages], "preprocessing": {"image_px": image_px}, "views": views}:
+            kind = "clean" if views is None else "augmented"
+            return f"{len(stages)} stages of {network}, {image_px} px, {kind}"
+    return str(description.get("rows", "?"))
+
+
+def prune(folder: Path, max_gb: str) -> None:
+    from tl_sweep.rows import RowStore
+
+    try:
+        max_bytes = float(max_gb) * 1e9
+    except ValueError as error:
+        raise UserError(f"cache.max_gb={max_gb}: a number is needed") from error
+    with RowStore(folder, max_bytes) as store:
+        before = sum(contents.bytes for _, contents in store.entries())
+        removed = store.prune(max_bytes)
+        left = sum(contents.bytes for _, contents in store.entries())
+    print(f"{len(removed)} entries removed, {(before - left) / 1e6:.1f} MB; {left / 1e6:.1f} MB left in {folder}")
+
+
+def verify(folder: Path) -> None:
+    """Raises UserError that lists every damaged file."""
+    from tl_sweep.rows import RowStore
+
+    with RowStore(folder, 0) as store:
+        damaged = [str(path / segment.file) for path, segment in store.damaged()]
+        count = len(store.entries())
+    if damaged:
+        raise UserError("damaged; what is in them is computed again when it is needed:\n" + "\n".join(damaged))
+    print(f"{count} entries in {folder} are whole")
+
+
+def main() -> None:
+    with errors_for_people():
+        values, words = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        if len(words) != 1 or words[0] not in COMMANDS:
+            near = did_you_mean(words[0], COMMANDS) if words else ""
+            raise UserError(f"python -m tl_sweep.cache {'|'.join(COMMANDS)};{near}".rstrip(";"))
+        folder = local_path(values["cache.dir"])
+        match words[0]:
+            case "list":
+                print_entries(folder)
+            case "prune":
+                prune(folder, values["cache.max_gb"])
+            case _:
+                verify(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Embeddings of any images: what a frozen backbone makes of them, pooled, from the same store that sweeps use.
+
+    python -m tl_sweep.features model=resnet18 [model.weights=imagenet] [data.image_size=224] [out=features.npy] IMAGE_OR_FOLDER...
+
+`out` is .npy (float32, one row per image, with names and labels in a .csv beside it) or .parquet (all in one). An image's
+label is the name of its folder. model.weights takes what a sweep takes.
+"""  # noqa: E501
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import CacheConfig, Config, ConfigError, TrackingConfig, WeightsConfig, compose, conf_dir
+from tl_sweep.types import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from tl_sweep.data.imageset import ImageSet
+
+DEFAULTS = {
+    "model": "",
+    "model.weights": "imagenet",
+    "data.image_size": "224",
+    "out": "features.npy",
+    "cache.dir": str(CacheConfig.dir),
+    "weights.dir": str(WeightsConfig.dir),
+    "tracking.uri": str(TrackingConfig.uri),
+}
+FORMATS = (".npy", ".parquet")
+
+
+@dataclass(frozen=True)
+class Features:
+    """values_ND: float32, pooled features of the clean centre crop. missed: images that were not in the store."""
+
+    files: list[str]
+    labels: list[str]
+    values_ND: np.ndarray
+    missed: int
+
+
+def compute_features(config: Config, paths: list[Path]) -> Features:
+    """Pooled features of image files, by all stages of the configured backbone.
+
+    Raises:
+        UserError: unreadable images, or weights that cannot be had or do not fit.
+    """
+    import torch
+
+    from tl_sweep.assemble import build, examples, open_store, use_machine
+    from tl_sweep.prepare import data_dir, obtain_weights, uses_pooled_head, weights_file
+    from tl_sweep.training.evaluate import in_order
+    from tl_sweep.training.prefix import Prefix
+
+    obtain_weights([config])
+    compute = use_machine(config)
+    images = loose_files(paths, data_dir(config))
+    with open_store(config) as store:
+        model = build(config, 2, weights_file(config), compute, uses_pooled_head(config))
+        shown = examples(config, images, np.arange(len(images)), compute, store)
+        prefix = Prefix(model, model.num_stages, compute, store)
+        values_ND = torch.cat(list(prefix.outputs(shown, in_order(shown), None))).cpu().numpy()
+    labels = [images.class_names[label] for label in images.labels_N]
+    return Features(list(images.ids), labels, values_ND, prefix.usage.missed)
+
+
+def loose_files(paths: list[Path], data_dir: Path) -> ImageSet:
+    """Image files as a set without splits; the label of each is its folder's name.
+
+    Raises:
+        UserError: some cannot be read.
+    """
+    from tl_sweep.data.images import listing
+    from tl_sweep.data.imageset import ImageSet, found_files
+
+    folders = [path.absolute().parent.name for path in paths]
+    class_names = sorted(set(folders))
+    labels = [class_names.index(folder) for folder in folders]
+    found = found_files(paths, [str(path) for path in paths], labels, [""] * len(paths), class_names, data_dir)
+    if found.problems:
+        named = [f"{found.ids[index]} ({problem})" for index, problem in found.problems.items()]
+        raise UserError(f"{len(named)} unreadable image(s): {listing(named)}")
+    return ImageSet(
+        name="files",
+        class_names=found.class_names,
+        labels_N=found.labels_N,
+        hashes_N=found.hashes_N,
+        ids=found.ids,
+        own_split_N=found.splits_N,
+        groups_N=None,
+        notes=(),
+        fingerprint="",
+        open_image=found.open_image,
+    )
+
+
+def write(features: Features, out: Path) -> None:
+    """Write what ``out``'s suffix says."""
+    import pandas as pd
+
+    names = pd.DataFrame({"file": features.files, "label": features.labels})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".npy":
+        np.save(out, features.values_ND)
+        names.to_csv(out.with_suffix(".csv"), index=False)
+    else:
+        columns = [f"f{number}" for number in range(features.values_ND.shape[1])]
+        pd.concat([names, pd.DataFrame(features.values_ND, columns=columns)], axis=1).to_parquet(out, index=False)
+
+
+def configure(values: dict[str, str]) -> Config:
+    """The configuration of a frozen backbone, from the command's words.
+
+    Raises:
+        UserError: an unknown model, or values that it cannot take.
+    """
+    from tl_sweep.models.names import model_problems
+
+    options = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
+    if values["model"] not in options:
+        near = did_you_mean(values["model"], options)
+        raise UserError(f"model={values['model']}:{near} allowed: {', '.join(options)}")
+    if not values["data.image_size"].isdigit():
+        raise UserError(f"data.image_size={values['data.image_size']}: a number of pixels is needed")
+    config = compose(
+        {"model": values["model"], "freeze": "all", "optim": "auto", "data": "image_folder", "augment": "none"},
+        {
+            "model": {"weights": None if values["model.weights"] == "null" else values["model.weights"]},
+            "data": {"image_size": int(values["data.image_size"]), "root": "."},
+            "cache": {"dir": values["cache.dir"], "enabled": "True"},
+            "weights": {"dir": values["weights.dir"]},
+            "tracking": {"uri": values["tracking.uri"]},
+        },
+    )
+    problems = model_problems(config.model, config.data.image_size)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def main() -> None:
+    with errors_for_people():
+        values, words = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        out = Path(values["out"])
+        if not values["model"] or not words:
+            raise UserError(
+                "which backbone, which images? python -m tl_sweep.features model=resnet18 IMAGE_OR_FOLDER..."
+            )
+        if out.suffix not in FORMATS:
+            raise UserError(f"out={out}: its name must end in {' or '.join(FORMATS)}")
+        from tl_sweep.predict import find_images
+
+        features = compute_features(configure(values), find_images(words))
+        write(features, out)
+        count, width = features.values_ND.shape
+        print(f"{count} images x {width} features in {out}; {features.missed} computed, the rest were there")
+
+
+if __name__ == "__main__":
+    main()

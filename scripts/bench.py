@@ -10,6 +10,7 @@ grid is five rates of ten epochs; its cost is that of the first job, from an emp
 
 from __future__ import annotations
 
+import io
 import os
 import platform
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -149,7 +151,8 @@ class Bench:
         folder = self.folder / "runs" / str(self.jobs)
         folder.mkdir(parents=True)
         position = Position(self.jobs, RATES, time.time(), "sbench", ())
-        return seconds(lambda: run_job(config, folder, position)), folder
+        with redirect_stdout(io.StringIO()):  # the jobs' own lines
+            return seconds(lambda: run_job(config, folder, position)), folder
 
     def grid_s(self, model: str, strategy: str, views: int | None) -> float:
         """A grid of learning rates: the first job from an empty cache, each further one at another rate."""

@@ -7,13 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
-from conftest import merged
+from conftest import Answer, merged, record
 
+from tl_sweep import cache, features
 from tl_sweep.assemble import assemble, open_store
 from tl_sweep.config import Config
 from tl_sweep.models.stages import StagedModel
+from tl_sweep.prepare import reuse_order
+from tl_sweep.rows import RowStore, StoreFull
+from tl_sweep.tracking.store import read_run
+from tl_sweep.train import main
 from tl_sweep.training.evaluate import predict
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.loop import fit
@@ -22,8 +29,10 @@ from tl_sweep.training.prefix import CHUNK, Demand, Prefix, Usage
 MakeConfig = Callable[..., Config]
 FROZEN = ["all", "early", "lp_ft", "gradual", "depth"]
 MOVING = ["none", "scratch", "bn_only"]
-QUICK = [("resnet_small", strategy) for strategy in FROZEN] + [("squeezenet1_1", "all"), ("squeezenet1_1", "early")]
-SLOW = [(net, strategy) for net in ("squeezenet1_1", "swin_t") for strategy in FROZEN]
+# a net with BatchNorm, one without, a transformer; every strategy that freezes; one view and several
+NETS = ["resnet_small", "squeezenet1_1", "swin_t"]
+EQUAL = [(net, strategy, views) for net in NETS for strategy in FROZEN for views in (1, 3)]
+QUICK = {*(("resnet_small", strategy, 3) for strategy in FROZEN), ("squeezenet1_1", "all", 1), ("swin_t", "all", 1)}
 
 
 Numbers = tuple[dict[str, torch.Tensor], torch.Tensor, Usage]
@@ -98,9 +107,9 @@ def configured(make_config: MakeConfig, weights_of: Callable[[Config], Path]) ->
     return make
 
 
-@pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize(
-    ("net", "strategy"), [*QUICK, *(pytest.param(*pair, marks=pytest.mark.slow) for pair in SLOW if pair not in QUICK)]
+    ("net", "strategy", "views"),
+    [pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow) for case in EQUAL],
 )
 def test_nobody_can_tell_from_the_numbers(
     configured: MakeConfig, chunks: list[int], net: str, strategy: str, views: int
@@ -230,3 +239,152 @@ def test_rows_that_are_cheaper_to_compute_than_to_read_stream(
         run = assemble(config, store, shared=shared)
         list(fit(run.state, run.setup))
     assert word in run.setup.cache.usage.decisions[0]
+
+
+# --- a disk that fills up meanwhile
+
+
+def test_a_full_store_streams_and_says_so(
+    configured: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = configured("resnet_small", "early", augment={"views": 1})
+    streamed = numbers_of(replace(config, cache=replace(config.cache, enabled="False")))
+
+    def no_room(store: RowStore, wanted_bytes: float) -> None:
+        raise StoreFull("no room")
+
+    monkeypatch.setattr(RowStore, "make_room", no_room)
+    full = numbers_of(config)
+    assert same_numbers(streamed, full)
+    assert "streamed from here on: no room" in full[2].decisions
+    assert "computing the frozen stages anew each time instead" in caplog.text
+    assert "decoded images are kept in memory instead" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_job(
+    command: Callable[..., Answer], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    answer = command(main, f"cache.dir={tmp_path / 'file' / 'rows'}", "model.weights=null", "tracking.uri=null")
+    assert answer.code == 1
+    assert "choose another folder, or cache.enabled=false" in answer.err
+    assert f"cache.dir={tmp_path / 'file' / 'rows'}: Not a directory" in answer.err
+
+
+# --- what a run says, and in which order a sweep runs
+
+
+def test_a_run_records_what_it_had_from_the_cache(make_config: MakeConfig, store_uri: str, tmp_path: Path) -> None:
+    config = make_config(
+        {"freeze": "all"}, augment={"views": 1}, cache={"enabled": "True"}, tracking={"uri": store_uri}
+    )
+    first, second = record(config, tmp_path / "first"), record(config, tmp_path / "second")
+    cold, warm = read_run(store_uri, first.run_id), read_run(store_uri, second.run_id)
+    assert cold.metrics["cache/missed_rows"] == 50 + 797
+    assert cold.metrics["cache/written_mb"] > 0.2
+    assert warm.metrics["cache/missed_rows"] == 0
+    assert warm.metrics["cache/hit_rows"] > 847
+    assert warm.metrics["cache/saved_s"] > 0
+    assert warm.tags["cache"].startswith("4 of 4 stages frozen: kept, cache.enabled=True")
+    assert cold.metrics["test/loss"] == warm.metrics["test/loss"]
+
+
+def test_jobs_that_share_work_stand_together(make_config: MakeConfig) -> None:
+    jobs = [
+        (seed, net, strategy, lr)
+        for seed in (0, 1)
+        for strategy in ("all", "early")
+        for net in ("resnet18", "vgg11")
+        for lr in (1.0, 2.0)
+    ]
+    configs = [
+        make_config({"model": net, "freeze": strategy}, seed=seed, optim={"lr_scale": lr})
+        for seed, net, strategy, lr in jobs
+    ]
+    ordered = [jobs[job] for job in reuse_order(configs)]
+    assert [job[1:3] for job in ordered[::4]] == [
+        ("resnet18", "all"),
+        ("resnet18", "early"),
+        ("vgg11", "all"),
+        ("vgg11", "early"),
+    ]
+    assert [job[0::3] for job in ordered[:4]] == [(0, 1.0), (0, 2.0), (1, 1.0), (1, 2.0)]  # as asked for
+
+
+# --- commands
+
+
+def test_the_store_is_listed_verified_and_pruned(
+    configured: MakeConfig, command: Callable[..., Answer], tmp_path: Path
+) -> None:
+    where = f"cache.dir={tmp_path / 'rows'}"
+    assert "nothing is kept here" in command(cache.main, "list", where).out.replace("\n", "")
+    numbers_of(configured("resnet_small", "all", augment={"views": 2}))
+    listed = command(cache.main, "list", where).out
+    assert listed.count("decoded images") == 1
+    assert listed.count("4 stages") == 2
+    assert command(cache.main, "verify", where).out.startswith("3 entries in ")
+    next((tmp_path / "rows").glob("*/*.rows")).write_bytes(b"short")
+    damaged = command(cache.main, "verify", where)
+    assert damaged.code == 1
+    assert damaged.err.startswith("error: damaged; what is in them is computed again when it is needed:")
+    assert command(cache.main, "prune", where, "cache.max_gb=0").out.startswith("3 entries removed, ")
+    assert "nothing is kept here" in command(cache.main, "list", where).out.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "list|prune|verify"),
+        (["lits"], "did you mean 'list'?"),
+        (["prune", "cache.max_gb=much"], "cache.max_gb=much: a number is needed"),
+    ],
+    ids=["none", "near", "no number"],
+)
+def test_slips_are_answered(command: Callable[..., Answer], words: list[str], message: str) -> None:
+    answer = command(cache.main, *words)
+    assert answer.code == 1
+    assert message in answer.err
+
+
+def test_embeddings_are_the_features_that_a_head_reads(
+    command: Callable[..., Answer], image_root: Path, tmp_path: Path
+) -> None:
+    words = [
+        "model=resnet_small",
+        "model.weights=letters",
+        "data.image_size=32",
+        f"cache.dir={tmp_path / 'rows'}",
+        f"weights.dir={tmp_path / 'weights'}",
+    ]
+    first = command(features.main, *words, f"out={tmp_path / 'a.npy'}", str(image_root))
+    assert first.out == f"36 images x 64 features in {tmp_path / 'a.npy'}; 36 computed, the rest were there\n"
+    values_ND, names = np.load(tmp_path / "a.npy"), pd.read_csv(tmp_path / "a.csv")
+    assert values_ND.shape == (36, 64)
+    assert values_ND.dtype == np.float32
+    assert set(names["label"]) == {"red", "green", "blue"}
+    one = names["file"][7]
+    second = command(features.main, *words, f"out={tmp_path / 'b.parquet'}", one)
+    assert "; 0 computed, the rest were there" in second.out
+    row = pd.read_parquet(tmp_path / "b.parquet").iloc[0]
+    assert row["file"] == one
+    assert row["label"] == names["label"][7]
+    np.testing.assert_array_equal(row.filter(regex=r"^f\d+$").to_numpy(np.float32), values_ND[7])
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=resnet18"], "which backbone, which images?"),
+        (["model=resnet81", "."], "did you mean 'resnet18'?"),
+        (["model=resnet18", "out=a.csv", "."], "out=a.csv: its name must end in .npy or .parquet"),
+        (["model=vit_b_16", "data.image_size=50", "."], "data.image_size=50: vit_b_16 needs a multiple of 16 px"),
+    ],
+    ids=["no images", "near", "format", "size"],
+)
+def test_slips_of_the_features_command(
+    command: Callable[..., Answer], image_root: Path, words: list[str], message: str
+) -> None:
+    answer = command(features.main, *[str(image_root) if word == "." else word for word in words])
+    assert answer.code == 1
+    assert message in answer.err

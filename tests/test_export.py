@@ -202,6 +202,7 @@ def test_a_run_starts_from_another(small_run: Recorded, tmp_path: Path, store_ur
     config = config_in(tmp_path, store_uri, model={"weights": f"run:{small_run.run_id}"}, seed=5)
     (prepared,) = prepare_one(config)
     started = assemble(prepared).state.model
+    started.load()
     source, _ = tl_sweep.load_run(small_run.run_id, store_uri)
     tensors = started.module.state_dict()
     moved = [name for name, tensor in source.state_dict().items() if not torch.equal(tensor, tensors[name])]

@@ -91,7 +91,7 @@ def uneventful(tmp_path_factory: pytest.TempPathFactory, store_uri: str) -> tupl
     """Two jobs; what was printed, and the calls of what belongs before the first job."""
     calls: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_check_data", "_obtain_weights"):
+        for name in ("_check_data", "obtain_weights"):
             original = getattr(tl_sweep.prepare, name)
             patch.setattr(tl_sweep.prepare, name, lambda c, n=name, o=original: calls.append(f"{n} {len(c)}") or o(c))
         patch.chdir(tmp_path_factory.mktemp("uneventful"))
@@ -122,7 +122,7 @@ def test_a_sweep_without_its_baseline_says_how_to_add_it(uneventful: tuple[Answe
 
 
 def test_data_and_weights_are_looked_at_once_for_all_jobs(uneventful: tuple[Answer, list[str]]) -> None:
-    assert uneventful[1] == ["_check_data 2", "_obtain_weights 2"]
+    assert uneventful[1] == ["_check_data 2", "obtain_weights 2"]
 
 
 # --- named sweeps

@@ -43,7 +43,9 @@ def load_pretrained_resnet(
         raise UserError(f"name={name!r}: not one of torchvision's ResNets, such as 'resnet18'")
     config = ModelConfig(name=name, weights=None if weights is None else str(weights))
     head_seed = int(torch.randint(2**31, ()))
-    return build_model(config, num_classes, IMAGE_PX, weights=_weights_file(config), head_seed=head_seed).module
+    model = build_model(config, num_classes, IMAGE_PX, weights=_weights_file(config), head_seed=head_seed)
+    model.load()
+    return model.module
 
 
 def _weights_file(config: ModelConfig) -> WeightsFile | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -145,8 +145,11 @@ class StagedModel:
 
     def stage_modules(self, k: int) -> list[nn.Module]:
         """The submodules of stage ``k``, to put in train or eval mode as a whole."""
-        bare = dict(self.module.named_parameters(recurse=False))
-        return [self.module.get_submodule(name) for name in self.stages[k].owned if name not in bare]
+        return [self._submodules[name] for name in self.stages[k].owned if name in self._submodules]
+
+    @cached_property
+    def _submodules(self) -> dict[str, nn.Module]:
+        return dict(self.module.named_modules())
 
     def stage_parameters(self, k: int) -> dict[str, Parameter]:
         """Parameters of stage ``k`` by their full dotted names (``k = num_stages``: of the head)."""

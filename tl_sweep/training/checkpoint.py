@@ -95,7 +95,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def restore(checkpoint: Checkpoint) -> StagedModel:
-    """The run's model on the CPU, channels-last as it was trained, in eval mode."""
+    """The run's model on the CPU, in eval mode."""
     model = build_model(
         checkpoint.model,
         len(checkpoint.class_names),
@@ -108,5 +108,5 @@ def restore(checkpoint: Checkpoint) -> StagedModel:
     mine = model.module.state_dict()
     for name, tensor in checkpoint.tensors.items():
         mine[name].copy_(tensor)
-    model.module.to(memory_format=torch.channels_last).eval()
+    model.module.to(memory_format=torch.contiguous_format).eval()
     return model

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from tl_sweep.config import Config, local_path
-from tl_sweep.data.sources import ImageSet, open_data
+from tl_sweep.data.imageset import ImageSet
 from tl_sweep.data.splits import Splits, split
 from tl_sweep.data.views import ViewPlan
 from tl_sweep.models.build import build_model
 from tl_sweep.models.names import default_preprocessing
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights import WeightsFile
-from tl_sweep.prepare import data_dir, uses_pooled_head, weights_file
+from tl_sweep.prepare import open_images, uses_pooled_head, weights_file
 from tl_sweep.rows import RowStore
 from tl_sweep.training.examples import Compute, Examples, Squares, make_compute
 from tl_sweep.training.freeze import make_plan
@@ -49,7 +49,7 @@ def assemble(config: Config, store: RowStore | None = None, *, shared: bool = Fa
         UserError: bad data, weights or a strategy that does not fit the model.
     """
     compute = use_machine(config)
-    images = open_data(config.data, data_dir(config))
+    images = open_images(config)
     splits = split(images, config.data)
     weights = weights_file(config)
     model = build(

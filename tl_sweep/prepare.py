@@ -6,6 +6,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
@@ -13,6 +14,9 @@ from tl_sweep.config import Config, ConfigError, local_path, parse
 from tl_sweep.models.names import architecture_label, model_problems
 from tl_sweep.models.weights import WeightsFile, WeightsSource, description_of, fetch, resolve, verified
 from tl_sweep.types import UserError
+
+if TYPE_CHECKING:
+    from tl_sweep.data.imageset import ImageSet
 
 
 def prepare(jobs: list[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Config]:
@@ -120,12 +124,12 @@ def _weights_problems(config: Config) -> Iterable[str]:
 
 def _check_data(configs: list[Config]) -> None:
     """Open and split each data set once; prints what a person should know about it."""
-    from tl_sweep.data.sources import open_data
     from tl_sweep.data.splits import split
 
+    _opened.clear()
     said: set[str] = set()
     for config in _distinct(configs, lambda config: repr(config.data)):
-        images = open_data(config.data, data_dir(config))
+        images = _opened[_identity_of_data(config)] = open_images(config)
         for note in (*images.notes, *split(images, config.data).notes):
             if note not in said:
                 said.add(note)
@@ -160,6 +164,25 @@ def reuse_order(configs: list[Config]) -> list[int]:
         first: dict[Hashable, int] = {}
         ranks.append([first.setdefault(key(config), len(first)) for config in configs])
     return sorted(range(len(configs)), key=lambda job: [rank[job] for rank in ranks])
+
+
+_opened: dict[Hashable, ImageSet] = {}  # by the sweep that this process prepared last; its jobs need not look again
+
+
+def open_images(config: Config) -> ImageSet:
+    """The configured data set, checked.
+
+    Raises:
+        UserError: anything about it that a person must mend.
+    """
+    from tl_sweep.data.sources import open_data
+
+    return _opened.get(_identity_of_data(config)) or open_data(config.data, data_dir(config))
+
+
+def _identity_of_data(config: Config) -> Hashable:
+    data = config.data
+    return data.name, data.root, data.group, data.skip_unreadable, data.duplicates, data_dir(config)
 
 
 def _plan_problems(config: Config) -> Iterable[str]:

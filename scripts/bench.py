@@ -13,6 +13,7 @@ from __future__ import annotations
 import io
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -327,6 +328,21 @@ def job_row(bench: Bench) -> list[str]:
     return ["each further job, one epoch, mobilenet_v2", spread(took_s, " s"), "an empty job: 0 s", "–", "≤ 0.5 s"]
 
 
+def tracking_row(bench: Bench) -> list[str]:
+    """The same job with and without MLflow."""
+    tracked, untracked = [], []
+    for _ in range(max(5, bench.repeats)):
+        tracked.append(bench.job_s(bench.config("mobilenet_v2", "all", epochs=1))[0])
+        untracked.append(bench.job_s(bench.config("mobilenet_v2", "all", epochs=1, tracking={"uri": None}))[0])
+    cost_s = median(tracked) - median(untracked)
+    return ["MLflow's part of it", f"{cost_s:.2f} s", spread(untracked, " s") + " without", "–", "≤ 0.3 s"]
+
+
+def memory_row() -> list[str]:
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return ["peak memory of all of this in one process", f"{peak_mb:.0f} MiB", "–", "–", ""]
+
+
 def disk_row(bench: Bench) -> list[str]:
     _, folder = bench.job_s(bench.config("resnet18", "all"))
     checkpoint = (folder / "checkpoint.safetensors").stat().st_size
@@ -408,6 +424,7 @@ def main() -> None:
         add(answer_row("--help", "--help"))
         add(answer_row("a bad override", "freeze=eraly"))
         add(job_row(bench))
+        add(tracking_row(bench))
         add(disk_row(bench))
         for name in models:
             add(full_row(bench, name))
@@ -415,6 +432,7 @@ def main() -> None:
             add(grid_row(bench, name, "early", 1, tasks))
         for views in (4, None):
             add(grid_row(bench, models[0], "all", views, tasks))
+        add(memory_row())
         if values["out"]:
             growth(bench, num_train, tasks, Path(values["out"]) / "benchmarks.png")
     console.print(table)

@@ -21,6 +21,7 @@ from tl_sweep.prepare import reuse_order
 from tl_sweep.rows import RowStore, StoreFull
 from tl_sweep.tracking.store import read_run
 from tl_sweep.train import main
+from tl_sweep.training import examples
 from tl_sweep.training.evaluate import predict
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.loop import fit
@@ -258,7 +259,17 @@ def test_a_full_store_streams_and_says_so(
     assert same_numbers(streamed, full)
     assert "streamed from here on: no room" in full[2].decisions
     assert "computing the frozen stages anew each time instead" in caplog.text
-    assert "decoded images are kept in memory instead" in caplog.text
+    assert "decoded images are not kept on disk" in caplog.text
+
+
+@pytest.mark.parametrize("memory_bytes", [10**12, 1000], ids=["in memory", "decoded anew"])
+def test_without_a_store_images_are_the_same(
+    configured: MakeConfig, monkeypatch: pytest.MonkeyPatch, memory_bytes: int
+) -> None:
+    config = configured("resnet_small", "none")
+    kept = numbers_of(config)
+    monkeypatch.setattr(examples, "memory_bytes", lambda: memory_bytes)
+    assert same_numbers(kept, numbers_of(replace(config, cache=replace(config.cache, enabled="False"))))
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_first_job(

@@ -115,7 +115,7 @@ def examples(
 ) -> Examples:
     preprocessing = default_preprocessing(config.model, config.data.image_size)
     return Examples(
-        squares=Squares(images, indices, preprocessing, config.num_workers, store),
+        squares=Squares(images, indices, preprocessing, config.num_workers, store, compute.device),
         labels_N=torch.as_tensor(images.labels_N[indices], device=compute.device),
         hashes_N=images.hashes_N[indices],
         class_names=images.class_names,

@@ -17,8 +17,8 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +81,22 @@ def read_contents(folder: Path) -> Contents | None:
 
 
 def is_whole(folder: Path, segment: Segment) -> bool:
-    """Whether a segment is what was written, to the last bit; it is read whole."""
+    """Whether a segment is what was written, to the last bit; it is read once as long as its time of change stays."""
     path = folder / segment.file
     try:
-        if path.stat().st_size != segment.bytes:
-            return False
-        crc32 = 0
-        with path.open("rb") as file:
-            while block := file.read(2**22):
-                crc32 = zlib.crc32(block, crc32)
+        stat = path.stat()
+        return stat.st_size == segment.bytes and _crc32(path, stat.st_size, stat.st_mtime_ns) == segment.crc32
     except FileNotFoundError:
         return False
-    return crc32 == segment.crc32
+
+
+@lru_cache(maxsize=4096)
+def _crc32(path: Path, size: int, mtime_ns: int) -> int:
+    crc32 = 0
+    with path.open("rb") as file:
+        while block := file.read(2**22):
+            crc32 = zlib.crc32(block, crc32)
+    return crc32
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,7 @@ class Entry:
         self.contents = Contents(description)
         self._keys: dict[bytes, tuple[int, int]] = {}
         self._maps: list[np.ndarray] = []
-        self._checked: set[Segment] = set()
+        self._known: list[Segment] = []
         self._reload()
 
     def missing(self, keys_N16: np.ndarray) -> np.ndarray:
@@ -178,11 +182,11 @@ class Entry:
         rows = next(chunks)
         row_bytes = rows[0].nbytes + KEY_BYTES
         wanted = min(len(keys_M16), max(1, SEGMENT_BYTES // row_bytes))
-        self.store.make_room(wanted * row_bytes)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.store.make_room(len(keys_M16) * row_bytes)
         path = self.folder / f"{uuid.uuid4().hex}.rows"
         shape, dtype = rows.shape[1:], rows.dtype.str
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
                 # The rows come first, since how many fill a segment is known only at its end; their keys follow.
                 crc32, count = 0, 0
@@ -203,7 +207,6 @@ class Entry:
         except OSError as error:
             path.unlink(missing_ok=True)
             raise StoreFull(f"{self.store.folder}: {error.strerror or error}") from error
-        self._checked.add(segment)
         return count
 
     def _write(self, contents: Contents) -> None:
@@ -215,21 +218,23 @@ class Entry:
     def _reload(self) -> None:
         """Read ``entry.json`` again; a segment that is not whole counts as absent."""
         contents = read_contents(self.folder) or Contents(self.description)
-        for segment in set(contents.segments) - self._checked:
+        whole = []
+        for segment in contents.segments:
             if is_whole(self.folder, segment):
-                self._checked.add(segment)
+                whole.append(segment)
             else:
                 log.warning("cache: %s of %s is damaged; its rows are computed again", segment.file, self.folder)
-        whole = tuple(segment for segment in contents.segments if segment in self._checked)
-        lost = contents.rows and sum(segment.rows for segment in whole) / contents.rows
-        self.contents = Contents(self.description, contents.shape, contents.dtype, contents.seconds * lost, whole)
-        self._maps, self._keys = [], {}
-        for number, segment in enumerate(whole):
+        kept = sum(segment.rows for segment in whole) / max(1, contents.rows)
+        self.contents = replace(contents, seconds=contents.seconds * kept, segments=tuple(whole))
+        if whole[: len(self._known)] != self._known:
+            self._known, self._maps, self._keys = [], [], {}
+        for segment in whole[len(self._known) :]:
             path, shape = self.folder / segment.file, (segment.rows, *contents.shape)
             rows = np.memmap(path, dtype=contents.dtype, mode="r", shape=shape)
             keys = np.memmap(path, dtype=f"V{KEY_BYTES}", mode="r", offset=rows.nbytes, shape=(segment.rows,))
+            self._keys.update((key.tobytes(), (len(self._maps), row)) for row, key in enumerate(keys))
             self._maps.append(rows)
-            self._keys.update((key.tobytes(), (number, row)) for row, key in enumerate(keys))
+            self._known.append(segment)
 
     def _remove_strays(self) -> None:
         """Segments that ``entry.json`` does not name, of killed writers, and damaged ones."""

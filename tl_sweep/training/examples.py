@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -55,8 +56,9 @@ def make_compute(device: str, precision: str) -> Compute:
 class Squares:
     """The decoded images of one split, uint8 (N, 3, W, W), decoded once: when somebody first asks for one.
 
-    They lie in the row store, read from disk as they are needed, or in memory where there is no store or no room; on a
-    GPU as a whole if they fit into half of what is free there.
+    They lie in the row store, read from disk as they are needed. Without a store, or room in it, they are kept in
+    memory, or decoded anew each time where they would fill more than half of it. On a GPU they lie as a whole if they
+    fit into half of what is free there.
     """
 
     def __init__(
@@ -66,23 +68,39 @@ class Squares:
         preprocessing: Preprocessing,
         num_workers: int,
         store: RowStore | None,
+        device: torch.device,
     ) -> None:
         self.images, self.indices_N, self.preprocessing = images, indices_N, preprocessing
-        self.num_workers, self.store = num_workers, store
+        self.num_workers, self.store, self.device = num_workers, store, device
 
-    def take(self, places_B: np.ndarray, device: torch.device) -> Tensor:
+    def take(self, places_B: np.ndarray) -> Tensor:
         """uint8 (B, 3, W, W) on the device.
 
         Raises:
             UserError: files that became unreadable, by name.
         """
-        if device.type == "cuda" and self._fits(device):
-            return self._on(device)[torch.as_tensor(places_B, device=device)]
-        if self._table is None:
-            return self._in_memory[torch.as_tensor(places_B)].to(device)
-        return read_rows(self._table, places_B).to(device)
+        match self._source:
+            case Table() as table:
+                return read_rows(table, places_B).to(self.device)
+            case Tensor() as squares_NCWW:
+                return squares_NCWW[torch.as_tensor(places_B, device=squares_NCWW.device)].to(self.device)
+            case _:
+                return self.images.decode(self.indices_N[places_B], self.preprocessing, self.num_workers).to(
+                    self.device
+                )
 
     @cached_property
+    def _source(self) -> Table | Tensor | None:
+        """Where the images are taken from: the store, or one tensor of all; None: decoded anew each time."""
+        table, everything = self._table(), np.arange(len(self.indices_N))
+        wanted_bytes = len(everything) * 3 * self.preprocessing.working_px**2
+        if self.device.type == "cuda" and wanted_bytes < torch.cuda.mem_get_info(self.device)[0] / 2:
+            squares_NCWW = self._decoded() if table is None else read_rows(table, everything)
+            return squares_NCWW.to(self.device)
+        if table is not None or wanted_bytes > memory_bytes() / 2:
+            return table
+        return self._decoded()
+
     def _table(self) -> Table | None:
         if self.store is None:
             return None
@@ -90,12 +108,11 @@ class Squares:
         try:
             entry.ensure(keys_N16, self._decode)
         except StoreFull as full:
-            log.warning("cache: %s; decoded images are kept in memory instead", full)
+            log.warning("cache: %s; decoded images are not kept on disk", full)
             return None
         return entry.table(keys_N16)
 
-    @cached_property
-    def _in_memory(self) -> Tensor:
+    def _decoded(self) -> Tensor:
         return torch.from_numpy(np.concatenate(list(self._decode(np.arange(len(self.indices_N))))))
 
     def _decode(self, places_M: np.ndarray) -> Iterator[np.ndarray]:
@@ -103,18 +120,10 @@ class Squares:
             indices = self.indices_N[places_M[first : first + DECODED_AT_ONCE]]
             yield self.images.decode(indices, self.preprocessing, self.num_workers).numpy()
 
-    def _fits(self, device: torch.device) -> bool:
-        if "_on_device" in vars(self):
-            return True
-        wanted_bytes = len(self.indices_N) * 3 * self.preprocessing.working_px**2
-        return wanted_bytes < torch.cuda.mem_get_info(device)[0] / 2
 
-    def _on(self, device: torch.device) -> Tensor:
-        if "_on_device" not in vars(self):
-            everything = np.arange(len(self.indices_N))
-            squares = self._in_memory if self._table is None else read_rows(self._table, everything)
-            self._on_device = squares.to(device)
-        return self._on_device
+def memory_bytes() -> int:
+    """Of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def describe_squares(preprocessing: Preprocessing) -> dict[str, Any]:
@@ -161,6 +170,6 @@ class Examples:
 
     def inputs(self, indices_B: np.ndarray, epoch: int | None) -> Tensor:
         """Normalised float32 (B, C, image_px, image_px), channels-last; ``epoch=None``: the clean centre crop."""
-        squares_BCWW = self.squares.take(indices_B, self.device)
+        squares_BCWW = self.squares.take(indices_B)
         images_BCHW = self.views.images(squares_BCWW, self.hashes_N[indices_B], epoch, self.preprocessing.image_px)
         return normalise(images_BCHW, self.preprocessing).contiguous(memory_format=torch.channels_last)

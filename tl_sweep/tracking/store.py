@@ -14,14 +14,18 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock
 
 from tl_sweep.types import UserError
 
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
 log = logging.getLogger("tl_sweep")
 MOST_PER_BATCH = 1000  # metrics that MLflow takes in one call
+SEND_EVERY_S = 1.0  # at most: epochs on kept features take milliseconds, a call to the store takes more
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class MlflowTracker(LocalTracker):
         self.experiment_id = experiment_id(self.client, uri, experiment)
         self.run_id = ""
         self.lost = False
+        self._waiting: list[Metric] = []
+        self._sent_s = -math.inf  # the first goes out at once
 
     def open(self, header: RunHeader) -> str:
         from mlflow.entities import Dataset, DatasetInput, Param
@@ -90,11 +96,17 @@ class MlflowTracker(LocalTracker):
 
         super().metrics(metrics, step)
         now_ms = int(time.time() * 1000)
-        batch = [
+        self._waiting += [
             Metric(metric_name(name), value, now_ms, step) for name, value in metrics.items() if math.isfinite(value)
         ]
-        for first in range(0, len(batch), MOST_PER_BATCH):
-            self._send(partial(self.client.log_batch, self.run_id, metrics=batch[first : first + MOST_PER_BATCH]))
+        if time.monotonic() - self._sent_s >= SEND_EVERY_S:
+            self._send_metrics()
+
+    def _send_metrics(self) -> None:
+        for first in range(0, len(self._waiting), MOST_PER_BATCH):
+            batch = self._waiting[first : first + MOST_PER_BATCH]
+            self._send(partial(self.client.log_batch, self.run_id, metrics=batch))
+        self._waiting, self._sent_s = [], time.monotonic()
 
     def tags(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
@@ -104,6 +116,7 @@ class MlflowTracker(LocalTracker):
 
     def close(self, status: str) -> None:
         if self.run_id:  # else it ended before it was opened
+            self._send_metrics()
             self._send(partial(self.client.log_artifacts, self.run_id, str(self.folder)))
             self._send(partial(self.client.set_terminated, self.run_id, status))
 

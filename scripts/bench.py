@@ -129,6 +129,7 @@ class Bench:
                 "data": {"root": str(self.root), "image_size": IMAGE_PX},
                 "model": {"weights": str(self.weights(model))},
                 "batch_size": BATCH_SIZE,
+                "device": "cpu",
                 "epochs": EPOCHS,
                 "augment": augment,
                 "optim": {"lr": 0.01},
@@ -409,8 +410,9 @@ def main() -> None:
     models, num_train = values["models"].split(","), int(values["images"])
     table = Table("work", "tl_sweep", "reference", "ratio", "target")
     console = Console(width=190)
-    console.print(f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch "
-                  f"{torch.__version__}; {num_train} training images, {IMAGE_PX} px, batch {BATCH_SIZE}")  # fmt: skip
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    console.print(f"{machine}, torch {torch.__version__}; all of it on the CPU")
+    console.print(f"{num_train} training images, {IMAGE_PX} px, batch {BATCH_SIZE}")
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(Path(temporary), make_images(Path(temporary) / "images", num_train, values["assets"]),
                       int(values["repeats"]))  # fmt: skip

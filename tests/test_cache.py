@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import Answer, merged, record
+from safetensors.torch import load_file, save_file
 
 from tl_sweep import cache, features
 from tl_sweep.assemble import assemble, open_store
@@ -60,8 +61,6 @@ def same_numbers(first: Numbers, second: Numbers) -> bool:
 @pytest.fixture(scope="session")
 def weights_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Config], Path]:
     """A weight file of a configured backbone: without one, nothing would wait to be loaded."""
-    from safetensors.torch import save_file
-
     from tl_sweep.models.build import build_model
 
     folder = tmp_path_factory.mktemp("weights")
@@ -116,10 +115,10 @@ def test_nobody_can_tell_from_the_numbers(
     configured: MakeConfig, chunks: list[int], net: str, strategy: str, views: int
 ) -> None:
     config = configured(net, strategy, augment={"views": views})
-    streamed = numbers_of(replace(config, cache=replace(config.cache, enabled="False")))
+    streamed = numbers_of(replace(config, num_workers=2, cache=replace(config.cache, enabled="False")))
     first = numbers_of(config)
     chunks.clear()
-    second = numbers_of(replace(config, num_workers=2))
+    second = numbers_of(config)
     assert same_numbers(streamed, first)
     assert same_numbers(streamed, second)
     assert streamed[2].hit == 0
@@ -160,13 +159,41 @@ def test_another_run_on_the_same_images_computes_nothing(configured: MakeConfig,
     [
         {"augment": {"views": 2, "seed": 1}},
         {"augment": {"views": 2, "rotation_deg": 30.0}},
+        {"data": {"flips": "both"}},
+        {"data": {"image_size": 40}},
         {"model": {"preprocessing": {"mean": [0.5, 0.5, 0.5]}}},
+        {"model": {"preprocessing": {"interpolation": "bicubic"}}},
     ],
-    ids=["view seed", "augmentation", "preprocessing"],
+    ids=["view seed", "augmentation", "flips", "size", "mean", "interpolation"],
 )
 def test_what_changes_a_row_is_no_hit(configured: MakeConfig, values: dict[str, Any]) -> None:
     numbers_of(configured("resnet_small", "all", augment={"views": 2}))
     assert numbers_of(configured("resnet_small", "all", **merged({"augment": {"views": 2}}, values)))[2].missed > 0
+
+
+def test_other_weights_are_no_hit(configured: MakeConfig, tmp_path: Path) -> None:
+    config = configured("resnet_small", "all", augment={"views": 1})
+    numbers_of(config)
+    other = {name: 1.5 * tensor for name, tensor in load_file(str(config.model.weights)).items()}
+    save_file({name: tensor.contiguous() for name, tensor in other.items()}, tmp_path / "other.safetensors")
+    changed = replace(config, model=replace(config.model, weights=str(tmp_path / "other.safetensors")))
+    assert numbers_of(changed)[2].missed == 50 + 797
+
+
+def test_a_weight_file_of_half_precision(configured: MakeConfig, tmp_path: Path) -> None:
+    config = configured("resnet_small", "all", augment={"views": 1})
+    half = {name: tensor.half() for name, tensor in load_file(str(config.model.weights)).items()}
+    save_file(half, tmp_path / "half.safetensors")
+    config = replace(config, model=replace(config.model, weights=str(tmp_path / "half.safetensors")))
+    assert same_numbers(numbers_of(config), numbers_of(config))  # frozen is proven by what is computed with
+
+
+def test_a_store_without_room_leaves_other_sweeps_rows_alone(configured: MakeConfig, tmp_path: Path) -> None:
+    config = configured("resnet_small", "all", augment={"views": 1})
+    numbers_of(config)
+    for max_gb in (0.0, 1e-7):
+        numbers_of(replace(config, seed=1, cache=replace(config.cache, max_gb=max_gb)))
+    assert numbers_of(config)[2].missed == 0
 
 
 def test_more_shots_compute_only_the_new_images(configured: MakeConfig) -> None:
@@ -211,7 +238,11 @@ def test_a_prefix_whose_rows_are_all_there_is_not_loaded(configured: MakeConfig)
     ("values", "shared", "begins"),
     [
         ({"augment": {"views": 1}, "epochs": 30}, False, "4 of 4 stages frozen: kept"),
-        ({"cache": {"max_gb": 1e-6}}, True, "4 of 4 stages frozen: streamed, 3.5e-05 GB of rows exceed"),
+        (
+            {"cache": {"max_gb": 1e-6}},
+            True,
+            "4 of 4 stages frozen: streamed, 3.5e-05 GB of rows exceed what cache.max_gb and the disk leave",
+        ),
     ],
     ids=["many epochs", "no room"],
 )

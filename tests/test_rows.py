@@ -110,7 +110,7 @@ def test_a_damaged_segment_is_noticed_and_rebuilt(
     (path,) = tmp_path.glob(f"*/{first}")
     damage(path)  # type: ignore[operator]
     with RowStore(tmp_path, 1e9) as store:
-        assert [segment.file for _, segment in store.damaged()] == [first]
+        assert [path.name for path in store.damaged()] == [first]
     assert ensured(tmp_path, 1, 2, 3) == [0, 1]
     assert "is damaged; its rows are computed again" in caplog.text
     assert not path.exists()
@@ -156,11 +156,54 @@ def test_a_killed_writer_leaves_nothing_half_valid(tmp_path: Path) -> None:
     writer.wait()
     writer.stdout.close()
     assert len(segment_files(tmp_path)) == 1  # the half-written one
+    (kept,) = RowStore(tmp_path, 1e9).entries()
+    assert kept.contents is None  # it is seen, and nothing of it counts
     assert ensured(tmp_path, *range(6)) == list(range(6))
     assert len(segment_files(tmp_path)) == 1
+    assert RowStore(tmp_path, 1e9).damaged() == []
+
+
+def test_what_a_killed_writer_left_is_pruned(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, pause_s=60)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    assert RowStore(tmp_path, 0).prune(0) == []  # it is at work
+    writer.kill()
+    writer.wait()
+    writer.stdout.close()
+    assert len(RowStore(tmp_path, 0).prune(0)) == 1
+    assert segment_files(tmp_path) == []
+
+
+def test_an_interrupted_writer_cleans_up(tmp_path: Path) -> None:
+    def stopped(places_M: np.ndarray) -> Iterator[np.ndarray]:
+        yield rows_of(keys_of(0, 1))
+        raise KeyboardInterrupt
+
+    with RowStore(tmp_path, 1e9) as store, pytest.raises(KeyboardInterrupt):
+        store.entry(WHAT).ensure(keys_of(*range(6)), stopped)
+    assert segment_files(tmp_path) == []
+
+
+def test_many_small_segments_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MOST_SMALL", 3)
+    for number in range(9):
+        ensured(tmp_path, number)
+    assert len(segment_files(tmp_path)) <= 4
+    assert ensured(tmp_path, *reversed(range(9))) == []
+    assert RowStore(tmp_path, 1e9).damaged() == []
+
+
+def test_a_reader_survives_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MOST_SMALL", 1)
+    ensured(tmp_path, 1)
     with RowStore(tmp_path, 1e9) as store:
-        assert list(store.damaged()) == []
-        assert len(store.prune(0)) == 1  # the dead process's mark of use does not hold it
+        table = store.entry(WHAT).table(keys_of(1))
+        ensured(tmp_path, 2)  # merges; the file that the reader maps is gone
+        read = np.empty((1, 2, 3), np.float32)
+        table.read(np.array([0]), read)
+        np.testing.assert_array_equal(read, rows_of(keys_of(1)))
+        assert store.entry(WHAT).ensure(keys_of(1, 2, 3), Computed(keys_of(1, 2, 3))) == 1
 
 
 def test_two_processes_at_once_compute_each_row_once(tmp_path: Path) -> None:
@@ -180,22 +223,52 @@ def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
         ensured(tmp_path, 1, 2, what={"rows": name})
         time.sleep(0.02)
     ensured(tmp_path, 1, what={"rows": "a"})  # used again: b is older now
-    ensured(tmp_path, 1, 2, what={"rows": "c"}, max_bytes=5 * ROW_BYTES)
+    total = sum(kept.bytes for kept in RowStore(tmp_path, 1e9).entries())
+    ensured(tmp_path, 1, 2, what={"rows": "c"}, max_bytes=total + 10)
     with RowStore(tmp_path, 1e9) as store:
-        assert {contents.description["rows"] for _, contents in store.entries()} == {"a", "c"}
+        assert {kept.contents.description["rows"] for kept in store.entries()} == {"a", "c"}
 
 
 def test_what_is_in_use_is_never_evicted(tmp_path: Path) -> None:
     ensured(tmp_path, 1, 2, what={"rows": "a"})
     with RowStore(tmp_path, 1e9) as store:
         store.entry({"rows": "a"})
-        with pytest.raises(StoreFull, match=r"would exceed cache\.max_gb"):
+        with pytest.raises(StoreFull, match=r"cache\.max_gb and the disk leave"):
             ensured(tmp_path, 1, 2, what={"rows": "b"}, max_bytes=3 * ROW_BYTES)
         assert store.prune(0) == []
     with RowStore(tmp_path, 1e9) as store:
         assert len(store.prune(0)) == 1
         assert store.entries() == []
     assert not list(tmp_path.glob("*.use"))
+
+
+def test_nothing_is_evicted_for_what_can_never_fit(tmp_path: Path) -> None:
+    ensured(tmp_path, 1, 2, what={"rows": "a"})
+    with pytest.raises(StoreFull, match="are wanted, "):
+        ensured(tmp_path, *range(9), what={"rows": "b"}, max_bytes=4 * ROW_BYTES)
+    assert ensured(tmp_path, 1, 2, what={"rows": "a"}) == []
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_rows import big_rows, keys_of
+from tl_sweep.rows import RowStore, StoreFull
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+with RowStore(Path({folder!r}), 1e9) as store:
+    try:
+        store.entry({{"rows": "big"}}).ensure(keys_of(*range(9)), big_rows)
+    except StoreFull as full:
+        print(full)
+"""
+
+
+def test_a_write_that_fails_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    script = LIMITED.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout == f"{tmp_path}: File too large\n"
+    assert segment_files(tmp_path) == []
 
 
 @pytest.fixture
@@ -226,6 +299,6 @@ def test_a_full_disk_says_so_and_what_was_there_stays(small_disk: Path, monkeypa
 
 
 def test_a_disk_that_is_seen_to_be_too_small_is_not_filled(small_disk: Path) -> None:
-    with RowStore(small_disk, 1e9) as store, pytest.raises(StoreFull, match="not enough free disk"):
+    with RowStore(small_disk, 1e9) as store, pytest.raises(StoreFull, match="and the disk leave"):
         store.entry({"rows": "big"}).ensure(keys_of(*range(9)), big_rows)
     assert segment_files(small_disk) == []

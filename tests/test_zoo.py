@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 import tl_sweep.models.residual
 from tl_sweep.config import ModelConfig, PreprocessingConfig
+from tl_sweep.models import build
 from tl_sweep.models.build import build_model, original_model, staged
 from tl_sweep.models.names import (
     architecture,
@@ -27,6 +28,7 @@ from tl_sweep.models.names import (
 )
 from tl_sweep.models.stages import StagedModel, within
 from tl_sweep.models.tables import FAMILIES
+from tl_sweep.models.weights import WeightsFile
 from tl_sweep.types import UserError
 
 OPTIONS = {
@@ -340,3 +342,17 @@ def test_names_and_weights_are_known_without_importing_torch():
     code = "import sys, tl_sweep, tl_sweep.models.names, tl_sweep.models.weights; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "False\n"
+
+
+@torch.no_grad()
+def test_stages_that_waited_for_their_weights_are_the_same(config, renewed, images_BCHW, monkeypatch):
+    tensors = {name: t for k in range(renewed.num_stages) for name, t in renewed.tensors_in_module(k).items()}
+    monkeypatch.setattr(build, "backbone_tensors", lambda model, weights, image_px: tensors)
+    waiting = build_model(config, CLASSES, IMAGE_PX, weights=WeightsFile(Path("file"), ""), head_seed=0)
+    waiting.load(1)
+    assert all(p.is_meta for p in waiting.stage_parameters(0).values()) or renewed.family == "regnet"
+    waiting.load()
+    tensors_now = [*waiting.module.named_parameters(), *waiting.module.named_buffers()]
+    assert [name for name, tensor in tensors_now if tensor.is_meta] == []
+    waiting.module.to(memory_format=torch.contiguous_format).eval()
+    assert torch.equal(waiting(images_BCHW), renewed(images_BCHW))

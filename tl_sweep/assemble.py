@@ -75,8 +75,8 @@ def assemble(config: Config, store: RowStore | None = None, *, shared: bool = Fa
 
 @contextmanager
 def open_store(config: Config) -> Iterator[RowStore | None]:
-    """The store of decoded images and frozen stages' outputs; None where ``cache.enabled=False``."""
-    if config.cache.enabled == "False":
+    """The store of decoded images and frozen stages' outputs; None where there shall be none."""
+    if config.cache.enabled == "False" or not config.cache.max_gb:
         yield None
         return
     with RowStore(local_path(config.cache.dir), config.cache.max_gb * 1e9) as store:

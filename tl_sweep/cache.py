@@ -28,11 +28,10 @@ def print_entries(folder: Path) -> None:
     from tl_sweep.rows import RowStore
 
     table = Table("entry", "what", "rows", "MB", "last used")
-    with RowStore(folder, 0) as store:
-        for path, contents in reversed(store.entries()):
-            used = datetime.fromtimestamp((path / "entry.json").stat().st_mtime)
-            size = f"{contents.bytes / 1e6:,.1f}"
-            table.add_row(path.name[:12], title(contents.description), f"{contents.rows:,}", size, f"{used:%F %T}")
+    for kept in reversed(RowStore(folder, 0).entries()):
+        what, rows = (title(kept.contents.description), kept.contents.rows) if kept.contents else ("never finished", 0)
+        used = datetime.fromtimestamp(kept.used_at_s)
+        table.add_row(kept.folder.name[:12], what, f"{rows:,}", f"{kept.bytes / 1e6:,.1f}", f"{used:%F %T}")
     Console().print(table if table.rows else f"{folder}: nothing is kept here")
 
 
@@ -54,10 +53,12 @@ def prune(folder: Path, max_gb: str) -> None:
         max_bytes = float(max_gb) * 1e9
     except ValueError as error:
         raise UserError(f"cache.max_gb={max_gb}: a number is needed") from error
-    with RowStore(folder, max_bytes) as store:
-        before = sum(contents.bytes for _, contents in store.entries())
-        removed = store.prune(max_bytes)
-        left = sum(contents.bytes for _, contents in store.entries())
+    if not max_bytes >= 0:
+        raise UserError(f"cache.max_gb={max_gb}: must be at least 0")
+    store = RowStore(folder, max_bytes)
+    before = sum(kept.bytes for kept in store.entries())
+    removed = store.prune(max_bytes)
+    left = sum(kept.bytes for kept in store.entries())
     print(f"{len(removed)} entries removed, {(before - left) / 1e6:.1f} MB; {left / 1e6:.1f} MB left in {folder}")
 
 
@@ -65,12 +66,11 @@ def verify(folder: Path) -> None:
     """Raises UserError that lists every damaged file."""
     from tl_sweep.rows import RowStore
 
-    with RowStore(folder, 0) as store:
-        damaged = [str(path / segment.file) for path, segment in store.damaged()]
-        count = len(store.entries())
+    store = RowStore(folder, 0)
+    damaged = [str(path) for path in store.damaged()]
     if damaged:
         raise UserError("damaged; what is in them is computed again when it is needed:\n" + "\n".join(damaged))
-    print(f"{count} entries in {folder} are whole")
+    print(f"{len(store.entries())} entries in {folder} are whole")
 
 
 def main() -> None:
@@ -80,13 +80,18 @@ def main() -> None:
             near = did_you_mean(words[0], COMMANDS) if words else ""
             raise UserError(f"python -m tl_sweep.cache {'|'.join(COMMANDS)};{near}".rstrip(";"))
         folder = local_path(values["cache.dir"])
-        match words[0]:
-            case "list":
-                print_entries(folder)
-            case "prune":
-                prune(folder, values["cache.max_gb"])
-            case _:
-                verify(folder)
+        from tl_sweep.rows import StoreFull
+
+        try:
+            match words[0]:
+                case "list":
+                    print_entries(folder)
+                case "prune":
+                    prune(folder, values["cache.max_gb"])
+                case _:
+                    verify(folder)
+        except StoreFull as error:
+            raise UserError(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ class AugmentConfig:
 class CacheConfig:
     enabled: str = key(
         "auto",
-        "keep the output of frozen stages on disk: auto weighs computing against reading; never changes a result",
+        "keep decoded images and the output of frozen stages on disk; auto weighs the latter; never changes a result",
         choices=("auto", "True", "False"),
     )
     dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept")

@@ -34,7 +34,7 @@ def prepare(jobs: list[list[str]], compose: Callable[[list[str]], DictConfig]) -
     _check_data(configs)
     _refuse(configs, _plan_problems)
     obtain_weights(configs)
-    _refuse(configs, _cache_problems)
+    _refuse(configs, cache_problems)
     from tl_sweep.tracking.store import prepare_store
 
     for uri, experiment in {(config.tracking.uri, config.tracking.experiment) for config in configs}:
@@ -136,7 +136,8 @@ def _check_data(configs: list[Config]) -> None:
                 print(f"data: {note}", flush=True)
 
 
-def _cache_problems(config: Config) -> Iterable[str]:
+def cache_problems(config: Config) -> Iterable[str]:
+    """Why ``cache.dir`` cannot be used."""
     if config.cache.enabled == "False":
         return
     folder = local_path(config.cache.dir)

@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 KEY_BYTES = 16
 SEGMENT_BYTES = 2**28  # a killed writer loses at most this much work
+MOST_SMALL = 64  # segments of less than half that; more are merged, since each one that is read costs an open file
 HEAD_ROOM = 0.9  # of the free disk: more than this is not asked for
 
 
@@ -71,13 +73,35 @@ def identity(description: dict[str, Any]) -> str:
 
 
 def read_contents(folder: Path) -> Contents | None:
-    """What an entry holds by its own account; None where there is none, or none that can be read."""
+    """What an entry holds by its own account; None where there is none, or none that makes sense."""
     try:
         said = json.loads((folder / "entry.json").read_text())
         segments = tuple(Segment(**segment) for segment in said.pop("segments"))
-        return Contents(**{**said, "shape": tuple(said["shape"])}, segments=segments)
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        contents = Contents(**{**said, "shape": tuple(said["shape"])}, segments=segments)
+        row_bytes = math.prod(contents.shape) * np.dtype(contents.dtype).itemsize + KEY_BYTES
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+    return contents if all(segment.bytes == segment.rows * row_bytes for segment in segments) else None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One entry's folder as it lies on the disk. contents: None after a writer was killed before its first segment."""
+
+    folder: Path
+    contents: Contents | None
+    bytes: int
+    used_at_s: float
+
+
+def look_at(folder: Path) -> Kept:
+    """What is really there, named in ``entry.json`` or not."""
+    sizes, used_at_s = 0, 0.0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # another process is at work in there
+            stat = path.stat()
+            sizes, used_at_s = sizes + stat.st_size, max(used_at_s, stat.st_mtime)
+    return Kept(folder, read_contents(folder), sizes, used_at_s)
 
 
 def is_whole(folder: Path, segment: Segment) -> bool:
@@ -155,7 +179,7 @@ class Entry:
         """
         if not len(self.missing(keys_N16)):
             return 0
-        with FileLock(f"{self.folder}.lock"):
+        with self._alone():
             self._reload()
             missing = self.missing(keys_N16)
             self._remove_strays()
@@ -164,7 +188,25 @@ class Entry:
             while done < len(missing):
                 done += self._append(keys_N16[missing[done:]], chunks)
             self._reload()
+            if sum(segment.bytes < SEGMENT_BYTES / 2 for segment in self._known) > MOST_SMALL:
+                self._merge()
         return len(missing)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The only writer of this entry."""
+        lock = FileLock(f"{self.folder}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.info("cache: waiting for another process that computes rows of %s", self.folder)
+            lock.acquire()
+        except OSError as error:
+            raise StoreFull(f"{self.store.folder}: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def table(self, keys_N16: np.ndarray) -> Table:
         """The rows of these keys, all of which must be here."""
@@ -178,41 +220,74 @@ class Entry:
 
     def _append(self, keys_M16: np.ndarray, chunks: Iterator[np.ndarray]) -> int:
         """Write the next segment; returns its rows. Called with the lock held."""
-        started_s = time.perf_counter()
-        rows = next(chunks)
-        row_bytes = rows[0].nbytes + KEY_BYTES
-        wanted = min(len(keys_M16), max(1, SEGMENT_BYTES // row_bytes))
+        first, took_s = _timed(chunks)
+        row_bytes = first[0].nbytes + KEY_BYTES
         self.store.make_room(len(keys_M16) * row_bytes)
+        wanted = min(len(keys_M16), max(1, SEGMENT_BYTES // row_bytes))
+        spent_s = [took_s]
+
+        def blocks() -> Iterator[np.ndarray]:
+            rows, count = first, 0
+            while True:
+                yield rows
+                count += len(rows)
+                if count >= wanted:
+                    return
+                rows, took_s = _timed(chunks)
+                spent_s.append(took_s)
+
+        segment = self._write_segment(blocks(), keys_M16)
+        self._write(
+            Contents(
+                self.description,
+                first.shape[1:],
+                first.dtype.str,
+                self.contents.seconds + sum(spent_s),
+                (*self.contents.segments, segment),
+            )
+        )
+        return segment.rows
+
+    def _write_segment(self, blocks: Iterator[np.ndarray], keys_M16: np.ndarray) -> Segment:
+        """A new file of these rows and of as many keys; the keys follow, since the rows are counted on the way."""
         path = self.folder / f"{uuid.uuid4().hex}.rows"
-        shape, dtype = rows.shape[1:], rows.dtype.str
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
-                # The rows come first, since how many fill a segment is known only at its end; their keys follow.
                 crc32, count = 0, 0
-                while True:
-                    block = np.ascontiguousarray(rows).data.cast("B") if rows.size else b""
-                    file.write(block)
-                    crc32, count = zlib.crc32(block, crc32), count + len(rows)
-                    if count >= wanted:
-                        break
-                    rows = next(chunks)
+                for rows in blocks:
+                    content = np.ascontiguousarray(rows).tobytes()
+                    file.write(content)
+                    crc32, count = zlib.crc32(content, crc32), count + len(rows)
                 keys = np.ascontiguousarray(keys_M16[:count]).tobytes()
                 file.write(keys)
-                crc32 = zlib.crc32(keys, crc32)
-            segment = Segment(path.name, count, path.stat().st_size, crc32)
-            spent_s = self.contents.seconds + time.perf_counter() - started_s
-            segments = (*self.contents.segments, segment)
-            self._write(Contents(self.description, shape, dtype, spent_s, segments))
+            return Segment(path.name, count, path.stat().st_size, zlib.crc32(keys, crc32))
         except OSError as error:
             path.unlink(missing_ok=True)
             raise StoreFull(f"{self.store.folder}: {error.strerror or error}") from error
-        return count
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+
+    def _merge(self) -> None:
+        """Make one segment of the small ones. Called with the lock held."""
+        small = [number for number, segment in enumerate(self._known) if segment.bytes < SEGMENT_BYTES / 2]
+        by_place = {place: key for key, place in self._keys.items()}
+        keys = b"".join(by_place[number, row] for number in small for row in range(self._known[number].rows))
+        blocks = (self._maps[number] for number in small)
+        merged = self._write_segment(blocks, np.frombuffer(keys, np.uint8).reshape(-1, KEY_BYTES))
+        large = [segment for number, segment in enumerate(self._known) if number not in small]
+        self._write(replace(self.contents, segments=(*large, merged)))
+        self._reload()
+        self._remove_strays()
 
     def _write(self, contents: Contents) -> None:
         partial = self.folder / "entry.json.partial"
-        partial.write_text(json.dumps(asdict(contents), indent=1))
-        partial.replace(self.folder / "entry.json")
+        try:
+            partial.write_text(json.dumps(asdict(contents), indent=1))
+            partial.replace(self.folder / "entry.json")
+        except OSError as error:
+            raise StoreFull(f"{self.store.folder}: {error.strerror or error}") from error
         self.contents = contents
 
     def _reload(self) -> None:
@@ -244,6 +319,11 @@ class Entry:
                 path.unlink(missing_ok=True)
 
 
+def _timed(chunks: Iterator[np.ndarray]) -> tuple[np.ndarray, float]:
+    started_s = time.perf_counter()
+    return next(chunks), time.perf_counter() - started_s
+
+
 class RowStore:
     """Entries under one folder, at most ``max_bytes`` in all: the least recently used make room, never one in use.
 
@@ -266,17 +346,25 @@ class RowStore:
                 Path(lock.lock_file).unlink()
         self._held.clear()
 
-    @cached_property
-    def _door(self) -> FileLock:
+    @contextmanager
+    def _door(self) -> Iterator[None]:
         """Held for a moment, by whoever takes an entry into use or evicts."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.folder / "door.lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / "door.lock"):
+                yield
+        except OSError as error:
+            raise StoreFull(f"{self.folder}: {error.strerror or error}") from error
 
     def entry(self, description: dict[str, Any]) -> Entry:
-        """The entry of these rows, empty where nobody has computed any."""
+        """The entry of these rows, empty where nobody has computed any.
+
+        Raises:
+            StoreFull: the folder cannot be written.
+        """
         name = identity(description)
         if name not in self._entries:
-            with self._door:
+            with self._door():
                 held = FileLock(self.folder / f"{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.use")
                 held.acquire()
                 self._held.append(held)
@@ -285,60 +373,81 @@ class RowStore:
             self._entries[name] = Entry(self, description)
         return self._entries[name]
 
-    def entries(self) -> list[tuple[Path, Contents]]:
-        """Folder and contents of every entry, the least recently used first."""
-        found = [(path.parent, read_contents(path.parent)) for path in self.folder.glob("*/entry.json")]
-        known = [(folder, contents) for folder, contents in found if contents is not None]
-        return sorted(known, key=lambda pair: (pair[0] / "entry.json").stat().st_mtime)
+    def entries(self) -> list[Kept]:
+        """Every entry, the least recently used first."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(
+            (look_at(path) for path in self.folder.iterdir() if path.is_dir()), key=lambda kept: kept.used_at_s
+        )
 
-    def free_bytes(self) -> float:
-        """What could still be written: the least of the free disk and what eviction can make of ``max_bytes``."""
+    def room_bytes(self) -> float:
+        """What could still be written: whatever is not in use may go for it."""
+        held = self.entries()
+        evictable = sum(kept.bytes for kept in held if not self._in_use(kept.folder))
+        in_use = sum(kept.bytes for kept in held) - evictable
         self.folder.mkdir(parents=True, exist_ok=True)
-        return min(HEAD_ROOM * shutil.disk_usage(self.folder).free, self.max_bytes)
+        return min(self.max_bytes - in_use, HEAD_ROOM * shutil.disk_usage(self.folder).free + evictable)
 
     def make_room(self, wanted_bytes: float) -> None:
-        """Evict until ``wanted_bytes`` more fit.
+        """Evict until ``wanted_bytes`` more fit; nothing is evicted for what can never fit.
 
         Raises:
             StoreFull: they cannot.
         """
-        with self._door:
+        with self._door():
+            room_bytes = self.room_bytes()
+            if wanted_bytes > room_bytes:
+                raise StoreFull(
+                    f"{self.folder}: {wanted_bytes / 1e9:.2g} GB are wanted, cache.max_gb and the disk leave "
+                    f"{max(0, room_bytes) / 1e9:.2g} GB"
+                )
             held = self.entries()
-            total = sum(contents.bytes for _, contents in held)
-            for folder, contents in held:
-                if total + wanted_bytes <= self.max_bytes:
+            total = sum(kept.bytes for kept in held)
+            for kept in held:
+                free_bytes = HEAD_ROOM * shutil.disk_usage(self.folder).free
+                if total + wanted_bytes <= self.max_bytes and wanted_bytes <= free_bytes:
                     break
-                if self.evict(folder):
-                    total -= contents.bytes
-        if total + wanted_bytes > self.max_bytes:
-            raise StoreFull(f"{self.folder}: {wanted_bytes / 1e9:.2g} GB more would exceed cache.max_gb")
-        if wanted_bytes > HEAD_ROOM * shutil.disk_usage(self.folder).free:
-            raise StoreFull(f"{self.folder}: not enough free disk for {wanted_bytes / 1e9:.2g} GB")
-
-    def evict(self, folder: Path) -> bool:
-        """Remove an entry unless somebody uses it; says whether it is gone. Called with the door held."""
-        for use in self.folder.glob(f"{folder.name}.*.use"):
-            try:
-                FileLock(use, timeout=0).acquire().lock.release()
-            except Timeout:
-                return False
-            use.unlink(missing_ok=True)  # left by a process that was killed
-        shutil.rmtree(folder)
-        return True
+                if self._evict(kept.folder):
+                    total -= kept.bytes
 
     def prune(self, max_bytes: float) -> list[Path]:
-        """Evict, least recently used first, down to ``max_bytes``; returns what was removed."""
+        """Evict what was never finished, then the least recently used down to ``max_bytes``; returns what is gone."""
         removed = []
-        with self._door:
+        with self._door():
             held = self.entries()
-            total = sum(contents.bytes for _, contents in held)
-            for folder, contents in held:
-                if total > max_bytes and self.evict(folder):
-                    total -= contents.bytes
-                    removed.append(folder)
+            total = sum(kept.bytes for kept in held)
+            for kept in held:
+                if (total > max_bytes or kept.contents is None) and self._evict(kept.folder):
+                    total -= kept.bytes
+                    removed.append(kept.folder)
         return removed
 
-    def damaged(self) -> Iterable[tuple[Path, Segment]]:
-        """Every segment that is not what was written; all are read whole."""
-        for folder, contents in self.entries():
-            yield from ((folder, segment) for segment in contents.segments if not is_whole(folder, segment))
+    def damaged(self) -> list[Path]:
+        """Every file that is not what was written; all are read whole."""
+        with self._door():
+            return [
+                kept.folder / segment.file
+                for kept in self.entries()
+                for segment in (kept.contents.segments if kept.contents else ())
+                if not is_whole(kept.folder, segment)
+            ]
+
+    def _evict(self, folder: Path) -> bool:
+        """Remove an entry unless somebody uses it; says whether it is gone. Called with the door held."""
+        if self._in_use(folder):
+            return False
+        for use in self.folder.glob(f"{folder.name}.*.use"):
+            use.unlink(missing_ok=True)  # left by a process that was killed
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    def _in_use(self, folder: Path) -> bool:
+        """Whether any process holds the entry; a mark whose process died does not count."""
+        for use in self.folder.glob(f"{folder.name}.*.use"):
+            try:
+                with FileLock(use, timeout=0):
+                    pass
+            except Timeout:
+                return True
+        return False

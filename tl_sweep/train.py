@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -65,6 +66,7 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
     except Exception as error:
         log.exception("the run ended early")
         tracker.tags({"error": str(error)[:1000]})
+        traceback.clear_frames(error.__traceback__)  # Hydra keeps the error: it must not keep the model alive
         raise
     finally:
         tracker.close(status)

@@ -4,6 +4,7 @@ C channels, W side of the working square."""
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -87,10 +88,18 @@ def found_files(
         labels_N=np.asarray(labels, dtype=np.int64),
         splits_N=np.asarray(splits, dtype="U5"),
         hashes_N=_hash_rows([record.hash for record in records]),
-        open_image=lambda index: Image.open(paths[index]),
+        open_image=lambda index: open_unchanged(paths[index], records[index].hash),
         problems={index: record.problem for index, record in enumerate(records) if record.problem},
         notes=notes,
     )
+
+
+def open_unchanged(path: Path, known_hash: bytes) -> Image.Image:
+    """The image in a file, whose content must be what was hashed. Raises ValueError if it is not."""
+    content = path.read_bytes()
+    if content_hash(content) != known_hash:
+        raise ValueError("the file changed since it was read")
+    return Image.open(io.BytesIO(content))
 
 
 def found_arrays(

@@ -21,6 +21,9 @@ VIEW_PARAMETERS = (
     "affine_xx", "affine_xy", "affine_x", "affine_yx", "affine_yy", "affine_y",
     "brightness", "contrast", "saturation", "erase_x", "erase_y", "erase_half",
 )  # fmt: skip
+FORMAT = (
+    1  # raise it when draw, apply or normalise give another view: views are kept in what frozen stages make of them
+)
 LUMA = (0.299, 0.587, 0.114)
 GRAY = 0.5
 

@@ -90,7 +90,7 @@ class StagedModel:
         """Stages on the meta device shall hold these tensors, by their full names, once somebody loads them."""
         for stage in range(self.num_stages):
             mine = self.tensors_in_module(stage)
-            self._waiting[stage] = {name: tensors[name] for name in mine}
+            self._waiting[stage] = {name: tensors[name].to(tensor.dtype) for name, tensor in mine.items()}
             for tensor in self._waiting[stage].values():
                 UNCHANGING.setdefault(tensor, None)
 
@@ -98,12 +98,15 @@ class StagedModel:
         """Copy the waiting tensors of these stages into the module, channels-last, to where the head is."""
         device = next(iter(self.head_parameters().values())).device
         for stage in self._waiting.keys() & set(range(self.num_stages)[first:last]):
-            mine, theirs = self.tensors_in_module(stage), self._waiting.pop(stage)
-            copies = {
-                name: tensor.to(device, mine[name].dtype, copy=True, memory_format=_layout(tensor))
-                for name, tensor in theirs.items()
-            }
-            self.module.load_state_dict(copies, strict=False, assign=True)
+            for name, tensor in self._waiting.pop(stage).items():
+                place, _, leaf = name.rpartition(".")
+                owner = self.module.get_submodule(place)
+                copy = tensor.to(device, copy=True, memory_format=_layout(tensor))
+                if leaf in owner._parameters:
+                    learns = getattr(owner, leaf).requires_grad
+                    owner._parameters[leaf] = Parameter(copy, requires_grad=learns)
+                else:
+                    owner._buffers[leaf] = copy
 
     @property
     def num_stages(self) -> int:

@@ -57,8 +57,8 @@ class Squares:
     """The decoded images of one split, uint8 (N, 3, W, W), decoded once: when somebody first asks for one.
 
     They lie in the row store, read from disk as they are needed. Without a store, or room in it, they are kept in
-    memory, or decoded anew each time where they would fill more than half of it. On a GPU they lie as a whole if they
-    fit into half of what is free there.
+    memory, or decoded anew each time where a split would fill more than a quarter of it. On a GPU they lie as a whole
+    if they fit into half of what is free there.
     """
 
     def __init__(
@@ -97,15 +97,16 @@ class Squares:
         if self.device.type == "cuda" and wanted_bytes < torch.cuda.mem_get_info(self.device)[0] / 2:
             squares_NCWW = self._decoded() if table is None else read_rows(table, everything)
             return squares_NCWW.to(self.device)
-        if table is not None or wanted_bytes > memory_bytes() / 2:
+        if table is not None or wanted_bytes > memory_bytes() / 4:
             return table
         return self._decoded()
 
     def _table(self) -> Table | None:
         if self.store is None:
             return None
-        entry, keys_N16 = self.store.entry(describe_squares(self.preprocessing)), self.images.hashes_N[self.indices_N]
+        keys_N16 = self.images.hashes_N[self.indices_N]
         try:
+            entry = self.store.entry(describe_squares(self.preprocessing))
             entry.ensure(keys_N16, self._decode)
         except StoreFull as full:
             log.warning("cache: %s; decoded images are not kept on disk", full)
@@ -113,7 +114,13 @@ class Squares:
         return entry.table(keys_N16)
 
     def _decoded(self) -> Tensor:
-        return torch.from_numpy(np.concatenate(list(self._decode(np.arange(len(self.indices_N))))))
+        side_px = self.preprocessing.working_px
+        squares_NCWW = torch.empty((len(self.indices_N), 3, side_px, side_px), dtype=torch.uint8)
+        first = 0
+        for chunk in self._decode(np.arange(len(self.indices_N))):
+            squares_NCWW[first : first + len(chunk)] = torch.from_numpy(chunk)
+            first += len(chunk)
+        return squares_NCWW
 
     def _decode(self, places_M: np.ndarray) -> Iterator[np.ndarray]:
         for first in range(0, len(places_M), DECODED_AT_ONCE):

@@ -21,9 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tl_sweep.data import views
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.rows import KEY_BYTES, Entry, RowStore, StoreFull, Table
-from tl_sweep.training.examples import Compute, Examples, read_rows
+from tl_sweep.training.examples import Compute, Examples, describe_squares, read_rows
 from tl_sweep.training.freeze import fingerprint
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class Demand:
 
     @property
     def views(self) -> list[int | None]:
-        """Distinct views, each by an epoch that sees it."""
+        """An epoch for each distinct view."""
         return list({self.examples.views.view(epoch): epoch for epoch in self.epochs}.values())
 
     @property
@@ -71,6 +72,7 @@ class Prefix:
     compute: Compute
     store: RowStore | None = None
     usage: Usage = field(default_factory=Usage)
+    full: bool = False  # nothing more can be kept; what is there is still read
     _tables: dict[tuple[int, int | None], tuple[Table, float]] = field(default_factory=dict, repr=False)
 
     def outputs(self, examples: Examples, batches: Sequence[np.ndarray], epoch: int | None) -> Iterator[Tensor]:
@@ -93,21 +95,25 @@ class Prefix:
             table, row_s = self._tables[id(examples), view]
             self._count_hits(len(examples), row_s)
             return table
-        entry, keys_N16 = self.entry(store, examples, view), row_keys(examples.hashes_N, view)
-        before = entry.contents.bytes
+        keys_N16 = row_keys(examples.hashes_N, view)
 
         def compute(places_M: np.ndarray) -> Iterator[np.ndarray]:
+            self.model.load(0, self.depth)
+            examples.squares.take(places_M[:1])  # decoding all is not what a row costs
             return (rows.cpu().numpy() for rows in self._compute(examples, places_M, epoch))
 
         try:
+            entry = self.entry(store, examples, view)
+            if self.full and len(entry.missing(keys_N16)):
+                return None
             missed = entry.ensure(keys_N16, compute)
-        except StoreFull as full:
-            self.usage.decisions.append(f"streamed from here on: {full}")
-            log.warning("cache: %s; computing the frozen stages anew each time instead", full)
-            self.store = None
+        except StoreFull as reason:
+            self.usage.decisions.append(f"streamed from here on: {reason}")
+            log.warning("cache: %s; computing the frozen stages anew each time instead", reason)
+            self.full = True
             return None
         self.usage.missed += missed
-        self.usage.written_bytes += max(0, entry.contents.bytes - before)
+        self.usage.written_bytes += missed * (entry.contents.bytes / entry.contents.rows)
         self._count_hits(len(keys_N16) - missed, entry.row_seconds)
         table = entry.table(keys_N16)
         self._tables[id(examples), view] = table, entry.row_seconds
@@ -203,12 +209,21 @@ def describe_rows(network: dict[str, Any], compute: Compute, examples: Examples,
         "format": FORMAT,
         **network,
         "preprocessing": asdict(examples.preprocessing),
-        "views": None if clean else examples.views.draws(),
+        "images": describe_squares(examples.preprocessing),
+        "views": {"format": views.FORMAT, **({} if clean else examples.views.draws())},
         "chunk": CHUNK[compute.device.type],
-        "device": compute.device.type,
+        "device": device_name(compute.device),
         "precision": compute.precision,
         "versions": versions(),
     }
+
+
+def device_name(device: torch.device) -> str:
+    """What kernels depend on. On a CPU the number of threads may move a last bit, too; rows are shared all the same."""
+    if device.type == "cpu":
+        return "cpu"
+    kind = "deterministic" if torch.are_deterministic_algorithms_enabled() else "default"
+    return f"{torch.cuda.get_device_name(device)}, {kind} algorithms"
 
 
 @cache
@@ -233,7 +248,10 @@ class FeatureCache:
         if not depth or self.store is None:
             return Prefix(model, depth, compute, None, self.usage)
         kept = Prefix(model, depth, compute, self.store, self.usage)
-        keep, why = (True, "cache.enabled=True") if self.mode == "True" else self._weigh(kept, self.store, demands)
+        try:
+            keep, why = (True, "cache.enabled=True") if self.mode == "True" else self._weigh(kept, self.store, demands)
+        except StoreFull as reason:
+            keep, why = False, str(reason)
         self.say(f"{depth} of {model.num_stages} stages frozen: {'kept' if keep else 'streamed'}, {why}")
         return kept if keep else Prefix(model, depth, compute, None, self.usage)
 
@@ -257,8 +275,8 @@ class FeatureCache:
         if not row_bytes:
             row_s, row_bytes = prefix.seconds_per_image(demands[0].examples)
         wanted_bytes = missing * row_bytes
-        if wanted_bytes > store.free_bytes():
-            return False, f"{wanted_bytes / 1e9:.2g} GB of rows exceed cache.max_gb or the free disk"
+        if wanted_bytes > store.room_bytes():
+            return False, f"{wanted_bytes / 1e9:.2g} GB of rows exceed what cache.max_gb and the disk leave"
         disk_s = row_bytes / DISK_BYTES_PER_S
         jobs = 2 if self.shared else 1
         streaming_s = jobs * passes * row_s

@@ -98,15 +98,11 @@ class StagedModel:
         """Copy the waiting tensors of these stages into the module, channels-last, to where the head is."""
         device = next(iter(self.head_parameters().values())).device
         for stage in self._waiting.keys() & set(range(self.num_stages)[first:last]):
-            for name, tensor in self._waiting.pop(stage).items():
-                place, _, leaf = name.rpartition(".")
-                owner = self.module.get_submodule(place)
-                copy = tensor.to(device, copy=True, memory_format=_layout(tensor))
-                if leaf in owner._parameters:
-                    learns = getattr(owner, leaf).requires_grad
-                    owner._parameters[leaf] = Parameter(copy, requires_grad=learns)
-                else:
-                    owner._buffers[leaf] = copy
+            tensors = self._waiting.pop(stage)
+            for place in {name.rpartition(".")[0] for name in tensors}:
+                self.module.get_submodule(place).to_empty(device=device, recurse=False)
+            for name, mine in self.tensors_in_module(stage).items():
+                mine.data = tensors[name].to(device, copy=True, memory_format=_layout(mine))
 
     @property
     def num_stages(self) -> int:

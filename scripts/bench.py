@@ -5,7 +5,7 @@
 Ours and the reference alternate; figures are medians with the smallest and largest value, since machines are shared and
 noisy. Images are generated noise (only their cost matters), or those of a folder of classes given as ``assets``. The
 grid is five rates of ten epochs; its cost is that of the first job, from an empty cache, and of four further jobs.
-``out`` is a folder for benchmarks.png, which shows how cost grows; nothing is drawn without it.
+``rows=`` chooses among jobs,none,all,early,views; ``out=`` is a folder for benchmarks.png, which shows how cost grows.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ DEFAULTS = {
     "models": "resnet18,mobilenet_v2,squeezenet1_1",
     "images": "256",
     "repeats": "3",
+    "rows": "jobs,none,all,early,views",
     "assets": "",
     "out": "",
 }
@@ -423,17 +424,22 @@ def main() -> None:
             print(" | ".join(row), flush=True)
             table.add_row(*row)
 
-        add(answer_row("--help", "--help"))
-        add(answer_row("a bad override", "freeze=eraly"))
-        add(job_row(bench))
-        add(tracking_row(bench))
-        add(disk_row(bench))
+        rows = set(values["rows"].split(","))
+        if "jobs" in rows:
+            add(answer_row("--help", "--help"))
+            add(answer_row("a bad override", "freeze=eraly"))
+            add(job_row(bench))
+            add(tracking_row(bench))
+            add(disk_row(bench))
         for name in models:
-            add(full_row(bench, name))
-            add(grid_row(bench, name, "all", 1, tasks))
-            add(grid_row(bench, name, "early", 1, tasks))
-        for views in (4, None):
-            add(grid_row(bench, models[0], "all", views, tasks))
+            if "none" in rows:
+                add(full_row(bench, name))
+            for strategy in ("all", "early"):
+                if strategy in rows:
+                    add(grid_row(bench, name, strategy, 1, tasks))
+        if "views" in rows:
+            for views in (4, None):
+                add(grid_row(bench, models[0], "all", views, tasks))
         add(memory_row())
         if values["out"]:
             growth(bench, num_train, tasks, Path(values["out"]) / "benchmarks.png")

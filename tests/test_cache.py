@@ -365,6 +365,7 @@ def test_the_store_is_listed_verified_and_pruned(
     listed = command(cache.main, "list", where).out
     assert listed.count("decoded images") == 1
     assert listed.count("4 stages") == 2
+    assert (listed.count("clean"), listed.count("augmented")) == (1, 1)
     assert command(cache.main, "verify", where).out.startswith("3 entries in ")
     next((tmp_path / "rows").glob("*/*.rows")).write_bytes(b"short")
     damaged = command(cache.main, "verify", where)

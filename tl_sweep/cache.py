@@ -36,13 +36,14 @@ def print_entries(folder: Path) -> None:
 
 
 def title(description: dict[str, object]) -> str:
-    """``decoded images, 146 px``, ``8 stages of torchvision.models.resnet18(), 128 px, clean``."""
+    """``decoded images, 146 px``, ``6 stages of resnet18, 128 px, clean``."""
     match description:
         case {"rows": "decoded images", "working_px": working_px}:
             return f"decoded images, {working_px} px"
         case {"network": network, "stages": [*stages], "preprocessing": {"image_px": image_px}, "views": views}:
             kind = "clean" if views is None else "augmented"
-            return f"{len(stages)} stages of {network}, {image_px} px, {kind}"
+            name = str(network).partition("(")[0].rpartition(".")[2]
+            return f"{len(stages)} stages of {name}, {image_px} px, {kind}"
     return str(description.get("rows", "?"))
 
 

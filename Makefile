@@ -27,7 +27,7 @@ check: $(READY) ## lint, types, import direction
 	$(BIN)/mypy
 	$(TEST) -n 0 tests/test_architecture.py
 
-bench: $(READY) ## measure against a hand-written loop; prints tables (about half an hour; BENCH="images=128 repeats=1" is quicker)
+bench: $(READY) ## measure against a hand-written loop; prints tables (about an hour; BENCH="images=128 repeats=1" is quicker)
 	$(BIN)/python scripts/bench.py $(BENCH)
 
 ui: $(READY) ## open the recorded runs on http://127.0.0.1:5000

@@ -1,6 +1,6 @@
 """What tl_sweep costs, as ratios against the same work done otherwise on the same machine. Prints tables:  make bench
 
-    python scripts/bench.py [models=resnet18,mobilenet_v2,squeezenet1_1] [images=256] [repeats=3] [assets=…] [out=…]
+    python scripts/bench.py [models=resnet18,mobilenet_v2,squeezenet1_1] [images=512] [repeats=3] [assets=…] [out=…]
 
 Ours and the reference alternate; figures are medians with the smallest and largest value, since machines are shared and
 noisy. Images are generated noise (only their cost matters), or those of a folder of classes given as ``assets``. The
@@ -11,9 +11,11 @@ hand-written loop's five times one rate, since nothing is shared there.
 
 from __future__ import annotations
 
+import cProfile
 import io
 import os
 import platform
+import pstats
 import resource
 import subprocess
 import sys
@@ -48,7 +50,7 @@ from tl_sweep.training.recipe import make_optimizer, make_schedule, parameter_gr
 
 DEFAULTS = {
     "models": "resnet18,mobilenet_v2,squeezenet1_1",
-    "images": "256",
+    "images": "512",
     "repeats": "3",
     "rows": "jobs,none,all,early,views",
     "assets": "",
@@ -366,6 +368,44 @@ def answer_row(name: str, *arguments: str) -> list[str]:
     return [name, spread(took_s, " s"), "–", "–", "≤ 1.5 s"]
 
 
+# --- where a job's time goes
+
+PARTS = {  # functions of ours by file; what one of them calls counts as its own
+    "data, splits, model": ("assemble.py", "assemble"),
+    "frozen stages, decoding included": ("prefix.py", "_compute"),
+    "training epochs": ("loop.py", "train_epoch"),
+    "validation": ("loop.py", "validate"),
+    "test and what is written": ("results.py", "test_and_save"),
+    "of that: figures, learning curves": ("figures.py", "curves"),
+    "of that: figures, confusion matrix": ("figures.py", "confusion"),
+    "MLflow: start": ("store.py", "open"),
+    "MLflow: metrics": ("store.py", "_send_metrics"),
+    "MLflow: end": ("store.py", "close"),
+}
+
+
+def print_profile(bench: Bench, name: str) -> None:
+    """Seconds of a first and of a further job of the ``freeze=all`` grid by part, under Python's profiler.
+
+    The frozen stages run inside the first epoch, the first validation and the test, and count there, too.
+    """
+    bench.caches += 1
+    jobs = {"first job": bench.config(name, "all"), "a further one": bench.config(name, "all", optim={"lr": 0.03})}
+    table = Table(f"{name}, freeze=all, views=1: seconds (parts overlap)", *jobs)
+    took: dict[str, dict[str, float]] = {}
+    for job, config in jobs.items():
+        profile = cProfile.Profile()
+        whole_s = profile.runcall(bench.job_s, config)[0]
+        took[job] = {"whole job, under the profiler": whole_s} | dict.fromkeys(PARTS, 0.0)
+        for (file, _, function), (*_, inclusive_s, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
+            for part, where in PARTS.items():
+                if (Path(file).name, function) == where and "tl_sweep" in file:
+                    took[job][part] += inclusive_s
+    for part in next(iter(took.values())):
+        table.add_row(part, *(f"{took[job][part]:.2f}" for job in jobs))
+    Console(width=120).print(table)
+
+
 # --- growth
 
 
@@ -438,6 +478,8 @@ def main() -> None:
             for strategy in ("all", "early"):
                 if strategy in rows:
                     add(grid_row(bench, name, strategy, 1, tasks))
+            if "all" in rows:
+                print_profile(bench, name)
         if "views" in rows:
             for views in (4, None):
                 add(grid_row(bench, models[0], "all", views, tasks))

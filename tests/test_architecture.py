@@ -24,7 +24,7 @@ FLOORS = {
     "tl_sweep.report": 4,  # reads what tracking kept
 }
 COMMANDS = 5
-READ_OVERRIDES = {"tl_sweep.config", "tl_sweep.train", "tl_sweep.prepare", "tl_sweep.grid", "tl_sweep.override_errors"}
+READ_OVERRIDES = {"tl_sweep.config", "tl_sweep.train", "tl_sweep.grid", "tl_sweep.override_errors"}
 SLOW_TO_IMPORT = {"torch", "torchvision", "mlflow", "torchmetrics", "sklearn", "pandas", "matplotlib"}
 
 

@@ -49,12 +49,18 @@ NO_KEY = "groups: model, freeze, optim, data, augment, sweep; keys: --help lists
             ["epochs=0: must be at least 1  [2 of 4 jobs]"],
         ),
         (
-            ["-m", "model=squeezenet1_1,resnet18", "freeze=bn_only", "model.weights=null", "data.image_size=32"],
-            ["freeze=bn_only: squeezenet1_1 has no normalisation layers to train  [1 of 2 jobs]"],
+            ["-m", "model=squeezenet1_1", "seed=0,1", "freeze=bn_only", "model.weights=null", "data.image_size=32"],
+            ["freeze=bn_only: squeezenet1_1 has no normalisation layers to train  [2 of 2 jobs]"],
         ),
         (
-            ["-m", "model=resnet_small", "model.weights=null", "freeze=lp_ft,none", "epochs=1"],
-            ["epochs=1: freeze=lp_ft has 2 phases on this model, one epoch each  [1 of 2 jobs]"],
+            ["-m", "model=resnet_small", "model.weights=null", "freeze=lp_ft", "epochs=1", "seed=0,1"],
+            ["epochs=1: freeze=lp_ft has 2 phases on this model, one epoch each  [2 of 2 jobs]"],
+        ),
+        (
+            ["-m", "freeze=none,all", "freeze.frozen_stages=1"],
+            [
+                "freeze.frozen_stages=1: only freeze=depth reads it, not freeze=none  [2 of 2 jobs]",
+            ],
         ),
         (
             ["epochs=1,2"],
@@ -128,7 +134,7 @@ def started(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def files_of_the_only_run(folder: Path) -> set[str]:
-    (run,) = (folder / "runs").iterdir()
+    (run,) = (path.parent for path in folder.glob("runs/*/record.jsonl"))
     return {path.name for path in run.iterdir()}
 
 
@@ -145,5 +151,5 @@ def test_a_run_by_each_way_to_start_it(tmp_path: Path, image_root: Path, way: st
     assert answer.returncode == 0
     (line,) = (line for line in answer.stdout.splitlines() if "val" in line)
     assert re.fullmatch(r"all lbfgs resnet_small s0: val [\d.]+, test [\d.]+, [\d.]+ s", line)
-    assert {"config.yaml", "checkpoint.safetensors", "metrics.jsonl", "run.log"} <= files_of_the_only_run(tmp_path)
+    assert {"config.yaml", "checkpoint.safetensors", "record.jsonl", "run.log"} <= files_of_the_only_run(tmp_path)
     assert not (tmp_path / "mlflow.db").exists()  # tracking.uri=null

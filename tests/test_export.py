@@ -19,7 +19,7 @@ from PIL import Image
 import tl_sweep
 from tl_sweep import export, predict
 from tl_sweep.assemble import assemble
-from tl_sweep.prepare import prepare
+from tl_sweep.prepare import make_ready
 from tl_sweep.types import UserError
 
 Command = Callable[..., Answer]
@@ -200,8 +200,8 @@ def test_load_run_gives_the_module_and_its_class_names(photo_run: Recorded) -> N
 
 def test_a_run_starts_from_another(small_run: Recorded, tmp_path: Path, store_uri: str) -> None:
     config = config_in(tmp_path, store_uri, model={"weights": f"run:{small_run.run_id}"}, seed=5)
-    (prepared,) = prepare_one(config)
-    started = assemble(prepared).state.model
+    make_ready([config])
+    started = assemble(config).state.model
     started.load()
     source, _ = tl_sweep.load_run(small_run.run_id, store_uri)
     tensors = started.module.state_dict()
@@ -213,10 +213,4 @@ def test_a_run_starts_from_another(small_run: Recorded, tmp_path: Path, store_ur
 
 def test_a_run_that_is_not_there_is_no_start(tmp_path: Path, store_uri: str) -> None:
     with pytest.raises(UserError, match="run=0123: no such run in"):
-        prepare_one(config_in(tmp_path, store_uri, model={"weights": "run:0123"}))
-
-
-def prepare_one(config: tl_sweep.config.Config) -> list[tl_sweep.config.Config]:
-    from omegaconf import OmegaConf
-
-    return prepare([[]], lambda _: OmegaConf.structured(config))
+        make_ready([config_in(tmp_path, store_uri, model={"weights": "run:0123"})])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tl_sweep.report import figures
 from tl_sweep.report.choice import Cell, choose, varied_keys
 from tl_sweep.report.ending import baseline_command
 from tl_sweep.report.table import comparison
-from tl_sweep.tracking.store import RunRecord
+from tl_sweep.tracking.record import RunRecord
 
 
 def run(
@@ -239,10 +238,9 @@ def test_the_curves_draw_what_the_run_wrote(tmp_path: Path, monkeypatch: pytest.
         {"step": 1, "train/loss": 1.0, "train/acc": 0.3, "val/loss": 1.5, "val/acc": 0.4},
         {"step": 2, "test/acc": 0.5},
     ]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, records)))
     drawn, plot = [], Axes.plot
     monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **how: drawn.append((x, y)) or plot(axes, x, y, **how))
-    figures.curves(tmp_path / "metrics.jsonl", tmp_path / "curves.png")
+    figures.curves(records, tmp_path / "curves.png")
     assert drawn == [((1, 2), (2.0, 1.0)), ((1, 2), (2.5, 1.5)), ((1, 2), (0.1, 0.3)), ((1, 2), (0.2, 0.4))]
     with Image.open(tmp_path / "curves.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (640, 240))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tl_sweep.assemble import Run, assemble
 from tl_sweep.config import Config, conf_dir
-from tl_sweep.tracking.store import RunRecord
+from tl_sweep.tracking.record import RunRecord
 from tl_sweep.train import main
 from tl_sweep.training.freeze import has_norm_layers
 from tl_sweep.training.loop import fit
@@ -148,6 +148,7 @@ def reported(command: Command, tmp_path: Path, store_uri: str) -> tuple[Answer, 
         main,
         "-m",
         f"--config-dir={tmp_path / 'options'}",
+        "hydra/launcher=basic",
         "freeze=mine,all",
         "model.weights=null",
         "data.shots=2",

@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+import tl_sweep.grid
 import tl_sweep.prepare
 from tl_sweep.config import ModelConfig, conf_dir, parse
 from tl_sweep.grid import expand
@@ -25,7 +26,7 @@ from tl_sweep.tracking.store import RunRecord, connect, experiment_id, runs_of_s
 from tl_sweep.train import main
 
 Command = Callable[..., Answer]
-TINY = ("model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
+TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
 SWEEPS = {"quickstart": 40, "depth": 12}  # jobs of each file in conf/sweep
 
 
@@ -91,9 +92,9 @@ def uneventful(tmp_path_factory: pytest.TempPathFactory, store_uri: str) -> tupl
     """Two jobs; what was printed, and the calls of what belongs before the first job."""
     calls: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_check_data", "obtain_weights"):
-            original = getattr(tl_sweep.prepare, name)
-            patch.setattr(tl_sweep.prepare, name, lambda c, n=name, o=original: calls.append(f"{n} {len(c)}") or o(c))
+        for module, name in ((tl_sweep.grid, "check_data"), (tl_sweep.prepare, "obtain_weights")):
+            original = getattr(module, name)
+            patch.setattr(module, name, lambda c, n=name, o=original: calls.append(f"{n} {len(c)}") or o(c))
         patch.chdir(tmp_path_factory.mktemp("uneventful"))
         answer = answer_of(main, "-m", *TINY, f"tracking.uri={store_uri}", "seed=0,1", "freeze=all")
     assert answer.code == 0
@@ -116,13 +117,13 @@ def test_a_link_shows_the_chosen_runs_side_by_side(uneventful: tuple[Answer, lis
 
 
 def test_a_sweep_without_its_baseline_says_how_to_add_it(uneventful: tuple[Answer, list[str]], store_uri: str) -> None:
-    words = shlex.join(["python", "-m", "tl_sweep.train", "-m", *TINY, f"tracking.uri={store_uri}", "seed=0,1"])
+    words = shlex.join(["python", "-m", "tl_sweep.train", "-m", *TINY[1:], f"tracking.uri={store_uri}", "seed=0,1"])
     last = uneventful[0].out.splitlines()[-1]
     assert last == f"no baseline in this sweep; add it: {words} freeze=scratch"
 
 
 def test_data_and_weights_are_looked_at_once_for_all_jobs(uneventful: tuple[Answer, list[str]]) -> None:
-    assert uneventful[1] == ["_check_data 2", "obtain_weights 2"]
+    assert uneventful[1] == ["check_data 2", "obtain_weights 2"]
 
 
 # --- named sweeps
@@ -201,7 +202,7 @@ def test_the_baseline_alone_needs_no_weights(command: Command) -> None:
     answer = command(main, "-m", "model=squeezenet1_1", "freeze=scratch", "seed=0", "tracking.uri=null", *words)
     assert (answer.code, answer.err) == (0, "")
     assert "1 of 1 jobs finished" in answer.out
-    assert "tracking.uri=null: no table; each run's figures are in its folder" in answer.out
+    assert table(answer.out)["scratch"][0] == "squeezenet1_1"
     assert [path.name for path in Path().iterdir()] == ["runs"]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from omegaconf import II, MISSING, DictConfig, OmegaConf
 
-from tl_sweep.types import UserError, did_you_mean
+from tl_sweep.types import Misfit, UserError, did_you_mean
 
 
 class ConfigError(UserError):
@@ -26,9 +26,12 @@ class ConfigError(UserError):
         super().__init__("\n".join(problems))
 
 
-def key(default: Any, doc: str, **rules: Any) -> Any:
-    """A field with its help text and rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``, ``length``."""
-    metadata = {"doc": doc, **rules}
+def key(default: Any, doc: str, *, execution: bool = False, **rules: Any) -> Any:
+    """A field with its help text and rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``, ``length``.
+
+    execution: it says where, how fast and under whose eyes a run is computed, not what the run is (tl_sweep.identity).
+    """
+    metadata = {"doc": doc, "execution": execution, **rules}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -54,7 +57,9 @@ class ModelConfig:
         None,
         "null, imagenet, letters, run:<mlflow run id>, a .pth or .safetensors file, or a torchvision enum name",
     )
-    sha256: str | None = key(None, "refuse a weight file whose SHA-256 does not begin with these hex digits")
+    sha256: str | None = key(
+        None, "refuse a weight file whose SHA-256 does not begin with these hex digits", execution=True
+    )
     preprocessing: PreprocessingConfig = group(PreprocessingConfig)
     dropout: float = key(0.0, "before the new linear head", ge=0, lt=1)
     depth: int | None = key(None, "of our own residual network: 8, 14, 20, 32, 44, 56, 110 or 18, 34, 50, 101, 152")
@@ -107,7 +112,7 @@ class OptimConfig:
 @dataclass
 class DataConfig:
     name: str = key(MISSING, "the data set")
-    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets")
+    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", execution=True)
     image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024)
     shots: int | None = key(None, "labelled images per class, training and validation together (80/20)", ge=2)
     fraction: float | None = key(None, "share of the labelled images, as shots", gt=0, le=1)
@@ -146,27 +151,30 @@ class CacheConfig:
         "auto",
         "keep decoded images and the output of frozen stages on disk; auto weighs the latter; never changes a result",
         choices=("auto", "True", "False"),
+        execution=True,
     )
-    dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept")
-    max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0)
+    dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept", execution=True)
+    max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0, execution=True)
 
 
 @dataclass
 class OutputConfig:
-    dir: str = key("runs", "one folder per run is made in here")
+    dir: str = key("runs", "one folder per run is made in here", execution=True)
 
 
 @dataclass
 class WeightsConfig:
     dir: str = key(
-        "~/.cache/tl_sweep/weights", "locally trained weights; data sets and records of image folders go beside it"
+        "~/.cache/tl_sweep/weights",
+        "locally trained weights; data sets and records of image folders go beside it",
+        execution=True,
     )
 
 
 @dataclass
 class TrackingConfig:
-    uri: str | None = key("sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder")
-    experiment: str = key("tl_sweep", "MLflow experiment")
+    uri: str | None = key("sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder", execution=True)
+    experiment: str = key("tl_sweep", "MLflow experiment", execution=True)
 
 
 @dataclass
@@ -189,10 +197,17 @@ class Config:
     precision: str = key(
         "auto", "auto: float32 on CPU, bfloat16 autocast on CUDA", choices=("auto", "float32", "bfloat16")
     )
-    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1)
-    num_workers: int = key(2, "threads that decode image files", ge=1)
-    deterministic: bool = key(False, "refuse operations that have no deterministic form (CUDA)")
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"), execution=True)
+    threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1, execution=True)
+    num_workers: int = key(2, "threads that decode image files", ge=1, execution=True)
+    resume: str = key(
+        "auto",
+        "auto: finished runs are not run again, interrupted ones go on; never: interrupted ones start over; "
+        "force: all start over",
+        choices=("auto", "never", "force"),
+        execution=True,
+    )
+    deterministic: bool = key(False, "refuse operations that have no deterministic form (CUDA)", execution=True)
 
 
 def parse(node: DictConfig) -> Config:
@@ -226,9 +241,22 @@ def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
     return parse(OmegaConf.merge(node, values))  # type: ignore[arg-type]
 
 
+def from_yaml(text: str) -> Config:
+    """The inverse of what a run writes down: ``to_dict`` as YAML."""
+    return parse(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))  # type: ignore[arg-type]
+
+
 def to_dict(config: Config) -> dict[str, Any]:
     """The resolved configuration as plain, hashable-by-JSON values."""
     return dataclasses.asdict(config)
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"optim": {"lr": 1}}`` → ``{"optim.lr": 1}``; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def field_paths(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
@@ -298,7 +326,7 @@ def _broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
 def _broken_combinations(config: Config) -> Iterator[str]:
     freeze, optim, augment = config.freeze, config.optim, config.augment
     if config.data.shots is not None and config.data.fraction is not None:
-        yield f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them"
+        yield Misfit(f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them")
     if not freeze.phases:
         yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"
     for index, phase in enumerate(freeze.phases):
@@ -307,18 +335,24 @@ def _broken_combinations(config: Config) -> Iterator[str]:
         elif phase.frozen not in ("all", "half", "each") and not phase.frozen.isdigit():
             yield f"freeze.phases[{index}].frozen={phase.frozen}: allowed: a number of stages, half, all, each"
     if freeze.frozen_stages is not None and all(phase.frozen != str(freeze.frozen_stages) for phase in freeze.phases):
-        yield f"freeze.frozen_stages={freeze.frozen_stages}: only freeze=depth reads it, not freeze={freeze.name}"
+        text = f"freeze.frozen_stages={freeze.frozen_stages}: only freeze=depth reads it, not freeze={freeze.name}"
+        yield Misfit(text, unread="freeze.frozen_stages")
     if optim.name == "lbfgs":
         if optim.lr is not None:
-            yield f"optim.lr={optim.lr}: L-BFGS searches its own step; drop it, or use optim=sgd"
+            text = f"optim.lr={optim.lr}: L-BFGS searches its own step; drop it, or use optim=sgd"
+            yield Misfit(text, unread="optim.lr")
         if augment.mixup or augment.cutmix:
-            yield "optim=lbfgs: mixed images (augment.mixup, augment.cutmix) need optim=sgd or adamw"
+            yield Misfit("optim=lbfgs: mixed images (augment.mixup, augment.cutmix) need optim=sgd or adamw")
         for name in ("clip_norm", "ema_decay"):
             if getattr(optim, name) is not None:
-                yield f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs"
+                yield Misfit(
+                    f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs", unread=f"optim.{name}"
+                )
     if not optim.l2:
         yield "optim.l2=[]: at least one penalty is needed"
     if not freeze.pretrained and config.model.sha256 is not None:
-        yield f"model.sha256={config.model.sha256}: freeze={freeze.name} loads no weights"
+        yield Misfit(
+            f"model.sha256={config.model.sha256}: freeze={freeze.name} loads no weights", unread="model.sha256"
+        )
     if config.device == "cpu" and config.precision == "bfloat16":
-        yield "precision=bfloat16: only with device=cuda (on most CPUs it is slower than float32)"
+        yield Misfit("precision=bfloat16: only with device=cuda (on most CPUs it is slower than float32)")

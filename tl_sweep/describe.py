@@ -11,14 +11,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 import yaml
 
-from tl_sweep.config import Config, to_dict
+from tl_sweep.config import Config, flatten, to_dict
 from tl_sweep.models.names import architecture_label
 from tl_sweep.models.weights import description_of
-from tl_sweep.tracking.store import RunHeader
+from tl_sweep.tracking.record import RunHeader
+from tl_sweep.tracking.store import masked
 from tl_sweep.training.freeze import Phase, trainable_parameters
-from tl_sweep.training.recipe import head_lr_of, solver_of
+from tl_sweep.training.rates import head_lr_of, solver_of
 
 if TYPE_CHECKING:
     from tl_sweep.assemble import Run
@@ -35,11 +37,11 @@ def title(config: Config) -> str:
     return f"{config.freeze.name}{depth} {rate} {architecture_label(config.model)} s{config.seed}"
 
 
-def header(config: Config, run: Run, position: Position) -> RunHeader:
+def header(folder: Path, config: Config, run: Run, position: Position) -> RunHeader:
     return RunHeader(
         name=title(config),
-        tags=_tags(config, run, position),
-        params={name: _text(value) for name, value in flatten(to_dict(config)).items()},
+        tags={"key": folder.name, "folder": str(folder), **_tags(config, run, position)},
+        params={name: masked(_text(value)) for name, value in flatten(to_dict(config)).items()},
         data={
             "name": run.images.name,
             "digest": f"{run.images.fingerprint[:17]}-{run.splits.digest[:17]}",  # MLflow keeps one entry per digest
@@ -70,12 +72,13 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
         "control": "random features" if _learns_only_the_head(run) and run.weights is None else "",
         "trainable_parameters": str(max(_count(run, phase) for phase in run.setup.plan)),
         "parameters_per_stage": json.dumps(_parameters_per_stage(run)),
-        "overrides": " ".join(position.overrides),
+        "overrides": masked(" ".join(position.overrides)),
         "data.fingerprint": run.images.fingerprint,
         "data.split": run.splits.digest,
         **_weights_tags(run),
         "device": str(run.setup.compute.device),
         "precision": run.setup.compute.precision,
+        "threads": str(torch.get_num_threads()),
         "host": socket.gethostname(),
         "pid": str(os.getpid()),
         "python": platform.python_version(),
@@ -89,17 +92,9 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
 
 def write_inputs(folder: Path, config: Config, run: Run) -> None:
     """``config.yaml`` and ``split.json``: by them a run can be repeated and its split checked."""
-    (folder / "config.yaml").write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    (folder / "config.yaml").write_text(masked(yaml.safe_dump(to_dict(config), sort_keys=False)))
     named = {name: [run.images.ids[index] for index in getattr(run.splits, name)] for name in ("train", "val", "test")}
     (folder / "split.json").write_text(json.dumps({"digest": run.splits.digest, **named}))
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"optim": {"lr": 1}}`` → ``{"optim.lr": 1}``; lists stay whole."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat
 
 
 def git_state() -> dict[str, str]:

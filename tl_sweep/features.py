@@ -120,7 +120,7 @@ def configure(values: dict[str, str]) -> Config:
         UserError: an unknown model, or values that it cannot take.
     """
     from tl_sweep.models.names import model_problems
-    from tl_sweep.prepare import cache_problems
+    from tl_sweep.prepare import folder_problems
 
     options = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
     if values["model"] not in options:
@@ -138,7 +138,7 @@ def configure(values: dict[str, str]) -> Config:
             "tracking": {"uri": values["tracking.uri"]},
         },
     )
-    problems = [*model_problems(config.model, config.data.image_size), *cache_problems(config)]
+    problems = [*model_problems(config.model, config.data.image_size), *folder_problems(config)]
     if problems:
         raise ConfigError(problems)
     return config

@@ -1,12 +1,175 @@
-"""From overrides with several values to jobs with one each."""
+"""From overrides with several values to the jobs that are left once nothing means nothing and nothing is there twice.
+
+Nothing is started here, downloaded or made: ``tl_sweep.plan`` prints what this finds, the sweeper runs it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
+
+from tl_sweep.config import Config, ConfigError, parse
+from tl_sweep.identity import key_of, run_folder
+from tl_sweep.models.names import model_problems
+from tl_sweep.prepare import check_data, plan_problems_of, raise_all, reuse_order, weights_problems
+from tl_sweep.tracking.record import Record, RunRecord
+from tl_sweep.types import Misfit, UserError
+
+Compose = Callable[[list[str]], DictConfig]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a grid. status: of what is recorded under its key in ``output.dir``; empty if nothing is."""
+
+    overrides: list[str]
+    config: Config
+    key: str = ""
+    record: RunRecord | None = None
+
+    @property
+    def status(self) -> str:
+        return "" if self.record is None else self.record.status
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The jobs of a grid, in the order in which they share most.
+
+    asked: combinations. merged: how many of them mean the same as another. dropped: why some mean nothing, and how
+    many. ignored: keys that some combinations do not read, and how many.
+    """
+
+    jobs: list[Job]
+    asked: int
+    merged: int
+    dropped: dict[str, int]
+    ignored: dict[str, int]
+
+    def notes(self) -> list[str]:
+        """What became of the combinations, a line each; empty when each is a job."""
+        lines = [f"{count} of {self.asked} combinations dropped: {reason}" for reason, count in self.dropped.items()]
+        lines += [f"{key} is not read by {count} of {self.asked} combinations" for key, count in self.ignored.items()]
+        if self.merged:
+            lines.append(f"{self.merged} of {self.asked} combinations mean the same as another one and run once")
+        return lines
+
+    def unfinished(self) -> list[Job]:
+        return [job for job in self.jobs if job.status != "FINISHED"]
+
+
+def lay_out(combinations: list[list[str]], compose: Compose) -> Grid:
+    """Read and check every combination; what needs no import of torch first, so that a slip is answered in a second.
+
+    A combination of which each value is allowed but which means nothing is dropped, a key that it does not read is
+    ignored, as long as others of the grid make sense of it; in a single run both are refused.
+
+    Raises:
+        ConfigError: every problem of every combination.
+        UserError: the data set cannot be had.
+    """
+    jobs, dropped, ignored = _read_all(combinations, compose)
+    check_data([job.config for job in jobs])
+    jobs = _recall(_merge(_with_keys(jobs)))
+    merged = len(combinations) - sum(dropped.values()) - len(jobs)
+    sensible = []
+    for job in jobs:
+        problems = [] if job.status == "FINISHED" else list(plan_problems_of(job.config))
+        dropped.update(problems[:1])
+        sensible += [] if problems else [job]
+    if not sensible:
+        raise_all(dropped, len(combinations))
+    order = reuse_order([job.config for job in sensible])
+    return Grid([sensible[place] for place in order], len(combinations), merged, dict(dropped), dict(ignored))
+
+
+def recall_from_store(grid: Grid) -> Grid:
+    """The grid with what the tracking store knows of jobs that have no folder here, as on another machine.
+
+    A store that does not answer knows nothing: whoever gets ready for runs has said so.
+    """
+    from tl_sweep.tracking.store import StoreAway, finished_runs
+
+    unknown: dict[tuple[str, str], list[str]] = {}
+    for job in grid.unfinished():
+        tracking = job.config.tracking
+        if job.record is None and job.config.resume != "force" and tracking.uri is not None:
+            unknown.setdefault((tracking.uri, tracking.experiment), []).append(job.key)
+    found: dict[str, RunRecord] = {}
+    for where, keys in unknown.items():
+        with suppress(StoreAway):
+            found |= finished_runs(*where, keys)
+    return replace(grid, jobs=[replace(job, record=job.record or found.get(job.key)) for job in grid.jobs])
+
+
+def _read_all(combinations: list[list[str]], compose: Compose) -> tuple[list[Job], Counter[str], Counter[str]]:
+    """The jobs that make sense so far, why others do not, and which keys are not read; with how many of each."""
+    jobs: list[Job] = []
+    mistakes, dropped, ignored = Counter[str](), Counter[str](), Counter[str]()
+    unread: dict[str, str] = {}
+    for overrides in combinations:
+        job, problems = _read(overrides, compose)
+        keys = {p.unread: p for p in problems if isinstance(p, Misfit) and _gives(overrides, p.unread)}
+        if problems and len(keys) == len(problems):
+            ignored.update(list(keys))
+            unread = keys | unread
+            job, problems = _read([o for o in overrides if not any(_gives([o], key) for key in keys)], compose)
+        mistakes.update(problem for problem in problems if not isinstance(problem, Misfit))
+        dropped.update(problems[:1])
+        jobs += [] if job is None else [job]
+    by_nobody = {unread[key]: count for key, count in ignored.items() if count == len(combinations)}
+    raise_all(mistakes or by_nobody or ({} if jobs else dropped), len(combinations))
+    return jobs, dropped, ignored
+
+
+def _read(overrides: list[str], compose: Compose) -> tuple[Job | None, list[str]]:
+    try:
+        config = parse(compose(overrides))
+    except ConfigError as error:
+        return None, error.problems
+    problems = [*model_problems(config.model, config.data.image_size), *weights_problems(config)]
+    return (None, problems) if problems else (Job(overrides, config), [])
+
+
+def _gives(overrides: list[str], key: str) -> bool:
+    """Whether ``key`` is among these overrides."""
+    return bool(key) and any(override.lstrip("+").startswith(f"{key}=") for override in overrides)
+
+
+def _with_keys(jobs: list[Job]) -> list[Job]:
+    """Raises ConfigError with every weight file that cannot be read."""
+    keyed, problems = [], Counter[str]()
+    for job in jobs:
+        try:
+            keyed.append(replace(job, key=key_of(job.config)))
+        except UserError as error:
+            problems[str(error)] += 1
+    raise_all(problems, len(jobs))
+    return keyed
+
+
+def _merge(jobs: list[Job]) -> list[Job]:
+    """The first job of each key."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(job.key, job)
+    return list(first.values())
+
+
+def _recall(jobs: list[Job]) -> list[Job]:
+    """The jobs with what earlier attempts recorded, unless they are to start over."""
+    return [
+        job if job.config.resume == "force" else replace(job, record=Record(run_folder(job.config, job.key)).summary())
+        for job in jobs
+    ]
 
 
 def expand(overrides: list[Override]) -> list[list[str]]:

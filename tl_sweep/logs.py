@@ -7,12 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tl_sweep.tracking.store import masked
+
+
+class WithoutPasswords(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))
+
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Everything logged at INFO or above, warnings included, also goes to ``path``."""
     handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(WithoutPasswords("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root, ours = logging.getLogger(), logging.getLogger("tl_sweep")
     root.addHandler(handler)
     ours.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""What can go wrong in a sweep, found before its first job: options, weights, data, store."""
+"""What runs need, brought into place before the first one starts: data, weights, cache, store."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
-
-from tl_sweep.config import Config, ConfigError, local_path, parse
-from tl_sweep.models.names import architecture_label, model_problems
+from tl_sweep.config import Config, ConfigError, local_path
+from tl_sweep.models.names import architecture_label
 from tl_sweep.models.weights import WeightsFile, WeightsSource, description_of, fetch, resolve, verified
 from tl_sweep.types import UserError
 
@@ -19,27 +17,18 @@ if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
 
 
-def prepare(jobs: list[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Config]:
-    """Parse every job, then bring weights, data and the tracking store into place, each once.
-
-    What needs no import of torch is checked first, so that a slip is answered in about a second.
+def make_ready(configs: list[Config]) -> None:
+    """Bring weights, cache and the tracking store of runs that are about to start into place, each once.
 
     Raises:
-        ConfigError: every problem of every job; nothing was started.
-        UserError: weights, data or the store cannot be had.
+        ConfigError, UserError: something cannot be had; nothing was started.
     """
-    configs = _parse_all(jobs, compose)
-    _refuse(configs, lambda config: model_problems(config.model, config.data.image_size))
-    _refuse(configs, _weights_problems)
-    _check_data(configs)
-    _refuse(configs, _plan_problems)
-    obtain_weights(configs)
-    _refuse(configs, cache_problems)
     from tl_sweep.tracking.store import prepare_store
 
+    obtain_weights(configs)
+    refuse(configs, folder_problems)
     for uri, experiment in {(config.tracking.uri, config.tracking.experiment) for config in configs}:
         prepare_store(uri, experiment)
-    return configs
 
 
 def weights_source(config: Config) -> WeightsSource | None:
@@ -67,14 +56,14 @@ def weights_file(config: Config) -> WeightsFile | None:
 
 def uses_pooled_head(config: Config) -> bool:
     """Whether the weights know no hidden linear layers, as those trained here; so does their baseline."""
-    from tl_sweep.runs import is_pooled_run
+    from tl_sweep.runs import assembled_weights
 
     source = resolve(config.model, local_path(config.weights.dir))
     match source.kind:
         case "letters":
             return True
         case "run":
-            return is_pooled_run(str(source.run_id), config.tracking.uri)
+            return description_of(assembled_weights(config)).get("pooled") == "true"
         case "file":
             return source.path is not None and description_of(source.path).get("pooled") == "true"
         case _:
@@ -86,28 +75,15 @@ def data_dir(config: Config) -> Path:
     return local_path(config.weights.dir).parent / "data"
 
 
-def _parse_all(jobs: list[list[str]], compose: Callable[[list[str]], DictConfig]) -> list[Config]:
-    configs: list[Config] = []
-    problems: dict[str, int] = defaultdict(int)
-    for job in jobs:
-        try:
-            configs.append(parse(compose(job)))
-        except ConfigError as error:
-            for problem in error.problems:
-                problems[problem] += 1
-    _raise_all(problems, len(jobs))
-    return configs
-
-
-def _refuse(configs: list[Config], check: Callable[[Config], Iterable[str]]) -> None:
+def refuse(configs: list[Config], check: Callable[[Config], Iterable[str]]) -> None:
     problems: dict[str, int] = defaultdict(int)
     for config in configs:
         for problem in check(config):
             problems[problem] += 1
-    _raise_all(problems, len(configs))
+    raise_all(problems, len(configs))
 
 
-def _raise_all(problems: dict[str, int], num_jobs: int) -> None:
+def raise_all(problems: dict[str, int], num_jobs: int) -> None:
     if problems:
         some = {
             problem: f"  [{count} of {num_jobs} jobs]" if num_jobs > 1 else "" for problem, count in problems.items()
@@ -115,14 +91,14 @@ def _raise_all(problems: dict[str, int], num_jobs: int) -> None:
         raise ConfigError([f"{problem}{suffix}" for problem, suffix in some.items()])
 
 
-def _weights_problems(config: Config) -> Iterable[str]:
+def weights_problems(config: Config) -> Iterable[str]:
     try:
         weights_source(config)
     except UserError as error:
         yield str(error)
 
 
-def _check_data(configs: list[Config]) -> None:
+def check_data(configs: list[Config]) -> None:
     """Open and split each data set once; prints what a person should know about it."""
     from tl_sweep.data.splits import split
 
@@ -136,17 +112,20 @@ def _check_data(configs: list[Config]) -> None:
                 print(f"data: {note}", flush=True)
 
 
-def cache_problems(config: Config) -> Iterable[str]:
-    """Why ``cache.dir`` cannot be used."""
-    if config.cache.enabled == "False":
-        return
-    folder = local_path(config.cache.dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(None, "no permission to write")
-    except OSError as error:
-        yield f"cache.dir={folder}: {error.strerror}; choose another folder, or cache.enabled=false"
+def folder_problems(config: Config) -> Iterable[str]:
+    """Why ``output.dir`` or ``cache.dir`` cannot be written to."""
+    folders = {"output.dir": config.output.dir}
+    if config.cache.enabled != "False":
+        folders["cache.dir"] = config.cache.dir
+    remedies = {"output.dir": "", "cache.dir": ", or cache.enabled=false"}
+    for key, text in folders.items():
+        folder = local_path(text)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                raise PermissionError(None, "no permission to write")
+        except OSError as error:
+            yield f"{key}={folder}: {error.strerror}; choose another folder{remedies[key]}"
 
 
 def reuse_order(configs: list[Config]) -> list[int]:
@@ -186,7 +165,7 @@ def _identity_of_data(config: Config) -> Hashable:
     return data.name, data.root, data.group, data.skip_unreadable, data.duplicates, data_dir(config)
 
 
-def _plan_problems(config: Config) -> Iterable[str]:
+def plan_problems_of(config: Config) -> Iterable[str]:
     """What only the architecture can tell: its number of stages."""
     from tl_sweep.training.recipe import plan_problems
 
@@ -221,7 +200,7 @@ def obtain_weights(configs: list[Config]) -> None:
     needed = [config for config in configs if config.freeze.pretrained]
     distinct = _distinct(needed, lambda config: (architecture_label(config.model), config.model.weights))
     fetch([source for config in distinct if (source := weights_source(config)) is not None])
-    _refuse(distinct, _misfits)
+    refuse(distinct, _misfits)
 
 
 def _misfits(config: Config) -> Iterable[str]:

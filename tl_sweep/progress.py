@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,26 @@ if TYPE_CHECKING:
     from tl_sweep.training.loop import EpochRecord
 
 
+progress_log = logging.getLogger("tl_sweep.progress")  # each record has an ``epoch``: for whoever shows several jobs
+progress_log.propagate = False
+progress_log.setLevel(logging.INFO)
+progress_log.addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How far a job's training is."""
+
+    title: str
+    done: int
+    total: int
+
+
 class EpochProgress:
     """A bar over the epochs of one job, on stderr; none where that is not a terminal."""
 
     def __init__(self, title: str, epochs: int, position: Position) -> None:
-        self.title, self.position = title, position
-        self.started_s = time.time()
+        self.title, self.epochs = title, epochs
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -31,7 +47,7 @@ class EpochProgress:
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        self.task = self.bar.add_task(f"{self._place()}{title}", total=epochs, note="")
+        self.task = self.bar.add_task(f"{place(position)}{title}", total=epochs, note="")
 
     def __enter__(self) -> EpochProgress:
         self.bar.start()
@@ -45,22 +61,27 @@ class EpochProgress:
     def show(self, record: EpochRecord) -> None:
         note = f"val acc {record.metrics['val/acc']:.3f}"
         self.bar.update(self.task, completed=record.epoch + 1, note=note)
+        progress_log.info("", extra={"epoch": Epoch(self.title, record.epoch + 1, self.epochs)})
 
-    def finished(self, metrics: dict[str, float], run_id: str) -> None:
-        """The job's line: ``[3/12] early lr0.001 resnet18 s0: val 0.912, test 0.903, 12.1 s; about 2 min left``."""
-        line = (
-            f"{self._place()}{self.title}: val {metrics['best/val_acc']:.3f}, test {metrics['test/acc']:.3f}, "
-            f"{metrics['seconds']:.1f} s" + (f" (run {run_id})" if run_id else "")
-        )
-        print(line + self._time_left(), flush=True)
 
-    def _place(self) -> str:
-        return f"[{self.position.job}/{self.position.num_jobs}] " if self.position.num_jobs > 1 else ""
+def place(position: Position) -> str:
+    """``[3/12] ``; empty for a single run."""
+    return f"[{position.job}/{position.num_jobs}] " if position.num_jobs > 1 else ""
 
-    def _time_left(self) -> str:
-        """From the sweep's mean time per job so far; jobs that run side by side make it a guess on the safe side."""
-        done, total = self.position.job, self.position.num_jobs
-        if done >= total:
-            return ""
-        left_s = (time.time() - self.position.started_at_s) / done * (total - done)
-        return f"; about {left_s:.0f} s left" if left_s < 90 else f"; about {left_s / 60:.0f} min left"
+
+def job_line(title: str, position: Position, metrics: dict[str, float], run_id: str) -> str:
+    """The job's line: ``[3/12] early lr0.001 resnet18 s0: val 0.912, test 0.903, 12.1 s; about 2 min left``."""
+    line = (
+        f"{place(position)}{title}: val {metrics['best/val_acc']:.3f}, test {metrics['test/acc']:.3f}, "
+        f"{metrics['seconds']:.1f} s" + (f" (run {run_id})" if run_id else "")
+    )
+    return line + _time_left(position)
+
+
+def _time_left(position: Position) -> str:
+    """From the sweep's mean time per job so far; jobs that run side by side make it a guess on the safe side."""
+    done, total = position.job, position.num_jobs
+    if done >= total:
+        return ""
+    left_s = (time.time() - position.started_at_s) / done * (total - done)
+    return f"; about {left_s:.0f} s left" if left_s < 90 else f"; about {left_s / 60:.0f} min left"

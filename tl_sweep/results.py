@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tl_sweep.config import Config
 from tl_sweep.report import figures
+from tl_sweep.tracking.record import metric_lines
 from tl_sweep.training.checkpoint import save_checkpoint
 from tl_sweep.training.evaluate import confusion_counts, final_metrics, predict
 from tl_sweep.training.freeze import fingerprint, frozen_tensors
@@ -25,37 +26,45 @@ if TYPE_CHECKING:
     from tl_sweep.assemble import Run
 
 
+PREDICTIONS = "predictions.parquet"
+
+
 @dataclass(frozen=True)
 class Outcome:
     metrics: dict[str, float]
     tags: dict[str, str]
 
 
-def test_and_save(folder: Path, config: Config, run: Run, seconds_so_far: float) -> Outcome:
-    """Evaluate test once, on the tensors that validation chose, and write everything that the run leaves behind."""
+def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Outcome:
+    """Evaluate test once, on the tensors that validation chose, and write everything that the run leaves behind.
+
+    An attempt that was cut short after its test has left the predictions: they are read. seconds: of the run so far.
+    """
     best, setup, model = run.state.best, run.setup, run.state.model
     assert best is not None
     always_frozen = min(setup.plan, key=lambda phase: phase.frozen_stages)
-    prefix = setup.cache.prefix(
-        model, always_frozen.frozen_stages, setup.compute, [Demand(setup.val, [None]), Demand(run.test, [None])]
-    )
-    logits = {"val": predict(prefix, setup.val), "test": predict(prefix, run.test)}
-    test_labels_N = run.test.labels_N.cpu()
-    measured = final_metrics(logits["test"], test_labels_N, run.images.class_names)
-    metrics = {f"test/{name}": value for name, value in measured.items()}
+    if not (folder / PREDICTIONS).exists():
+        prefix = setup.cache.prefix(
+            model, always_frozen.frozen_stages, setup.compute, [Demand(setup.val, [None]), Demand(run.test, [None])]
+        )
+        frames = [
+            prediction_frame(run, "val", run.splits.val, predict(prefix, setup.val)),
+            prediction_frame(run, "test", run.splits.test, predict(prefix, run.test)),
+        ]
+        write_whole(pd.concat(frames), folder / PREDICTIONS)
+    names, test_labels_N = run.images.class_names, run.test.labels_N.cpu()
+    logits_NK = log_probabilities(pd.read_parquet(folder / PREDICTIONS), "test", names)
+    metrics = {f"test/{name}": value for name, value in final_metrics(logits_NK, test_labels_N, names).items()}
     metrics |= {
         "best/val_acc": best.val_acc,
         "best/val_loss": best.val_loss,
         "best/epoch": float(best.epoch),
         "peak_memory_mb": peak_memory_mb(setup.compute.device),
-        "seconds": seconds_so_far,
+        "seconds": seconds,
     }
-    chosen = {"val": run.splits.val, "test": run.splits.test}
-    frames = [prediction_frame(run, split, chosen[split], logits[split]) for split in chosen]
-    pd.concat(frames).to_parquet(folder / "predictions.parquet", index=False)
-    figures.confusion(confusion_counts(logits["test"], test_labels_N), run.images.class_names, folder / "confusion.png")
-    figures.curves(folder / "metrics.jsonl", folder / "curves.png")
-    save_checkpoint(folder, config, run.images.class_names, run.weights, model, setup)
+    figures.confusion(confusion_counts(logits_NK, test_labels_N), names, folder / "confusion.png")
+    figures.curves(metric_lines(folder), folder / "curves.png")
+    save_checkpoint(folder, config, names, run.weights, model, setup)
     frozen = frozen_tensors(model, always_frozen)
     usage = setup.cache.usage
     return Outcome(
@@ -68,10 +77,23 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds_so_far: float)
     )
 
 
+def write_whole(frame: pd.DataFrame, path: Path) -> None:
+    """The whole file or none, whatever happens meanwhile."""
+    partial = path.with_suffix(".partial")
+    frame.to_parquet(partial, index=False)
+    partial.replace(path)
+
+
+def log_probabilities(frame: pd.DataFrame, split: str, class_names: tuple[str, ...]) -> Tensor:
+    """Of a split's images, float64 (N, K); they give the metrics that the logits would."""
+    chosen = frame[frame["split"] == split][[f"p/{name}" for name in class_names]]
+    return torch.tensor(chosen.to_numpy()).clamp_min(torch.finfo(torch.float64).tiny).log()
+
+
 def prediction_frame(run: Run, split: str, indices: np.ndarray, logits_NK: Tensor) -> pd.DataFrame:
     """One row per image: split, id, label, predicted, and a probability per class."""
     names = run.images.class_names
-    probabilities_NK = logits_NK.softmax(1).numpy()
+    probabilities_NK = logits_NK.double().softmax(1).numpy()
     frame = pd.DataFrame(
         {
             "split": split,

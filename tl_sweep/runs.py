@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,19 +44,6 @@ def checkpoint_of(run_id: str, uri: str) -> Checkpoint:
         for name in (TENSORS, DESCRIPTION):
             download(uri, run_id, name, Path(folder))
         return read_checkpoint(Path(folder))
-
-
-def is_pooled_run(run_id: str, uri: str | None) -> bool:
-    """Whether the run's model went without its authors' hidden linear layers.
-
-    Raises:
-        UserError: no such run, or no store to look it up in.
-    """
-    from tl_sweep.training.checkpoint import DESCRIPTION
-
-    with tempfile.TemporaryDirectory() as folder:
-        description = download(_required(uri), run_id, DESCRIPTION, Path(folder))
-        return bool(json.loads(description.read_text())["pooled"])
 
 
 def _required(uri: str | None) -> str:

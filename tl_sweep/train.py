@@ -11,7 +11,6 @@ import sys
 import time
 import traceback
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,14 +22,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from tl_sweep.command import errors_for_people
-from tl_sweep.config import Config, ConfigError, conf_dir, local_path, parse
+from tl_sweep.command import Terminated, errors_for_people, terminable
+from tl_sweep.config import Config, ConfigError, conf_dir, parse
 from tl_sweep.override_errors import explain
 from tl_sweep.types import UserError
 
 if TYPE_CHECKING:
     from tl_sweep.rows import RowStore
-    from tl_sweep.tracking.store import Tracker
+    from tl_sweep.tracking.record import RunRecord
+    from tl_sweep.tracking.tracker import Tracker
 
 log = logging.getLogger("tl_sweep")
 
@@ -49,80 +49,121 @@ class Position:
 
 
 def run_job(config: Config, folder: Path, position: Position) -> float:
-    """Train, test and record one run in ``folder``; returns the validation accuracy that its sweep maximises."""
+    """Train, test and record one run in ``folder``, or go on with it; returns the validation accuracy that its sweep
+    maximises. Only for the process that holds the run's lock."""
+    from tl_sweep import describe
     from tl_sweep.assemble import open_store
-    from tl_sweep.tracking.store import make_tracker
+    from tl_sweep.progress import job_line
+    from tl_sweep.sweep import destination_of
+    from tl_sweep.tracking.tracker import Tracker
 
-    tracker = make_tracker(folder, config.tracking.uri, config.tracking.experiment)
-    status = "FAILED"
+    tracker = Tracker(folder, destination_of(config))
+    status, reason = "FAILED", ""
     try:
         with open_store(config) as store:
-            val_acc = train_and_test(config, folder, position, tracker, store)
+            metrics = train_and_test(config, folder, position, tracker, store)
         status = "FINISHED"
-    except KeyboardInterrupt:
-        log.info("stopped by the keyboard")
+    except KeyboardInterrupt as stop:
+        log.info("stopped by %s", "SIGTERM" if isinstance(stop, Terminated) else "the keyboard")
         status = "KILLED"
         raise
     except Exception as error:
         log.exception("the run ended early")
-        tracker.tags({"error": str(error)[:1000]})
+        reason = str(error)
         traceback.clear_frames(error.__traceback__)  # Hydra keeps the error: it must not keep the model alive
         raise
     finally:
-        tracker.close(status)
-    return val_acc
+        tracker.close(status, reason)
+    print(job_line(describe.title(config), position, metrics, tracker.run_id), flush=True)
+    return metrics["best/val_acc"]
 
 
-def train_and_test(config: Config, folder: Path, position: Position, tracker: Tracker, store: RowStore | None) -> float:
-    """The run itself: everything between the opening and the closing of its record."""
+def train_and_test(
+    config: Config, folder: Path, position: Position, tracker: Tracker, store: RowStore | None
+) -> dict[str, float]:
+    """The run itself: everything between the opening and the closing of its record; returns its final metrics."""
     from tl_sweep import assemble, describe, results
     from tl_sweep.progress import EpochProgress
+    from tl_sweep.tracking.record import STATE
     from tl_sweep.training.loop import fit
+    from tl_sweep.training.resume import Checkpoints
 
     started_s = time.perf_counter()
     run = assemble.assemble(config, store, shared=position.num_jobs > 1)
-    run_id = tracker.open(describe.header(config, run, position))
+    tracker.open(describe.header(folder, config, run, position))
     describe.write_inputs(folder, config, run)
     log.info("%s: %s; %s", describe.title(config), " ".join(position.overrides), describe.counts(run))
     for note in (*run.images.notes, *run.splits.notes):
         log.info(note)
+    checkpoints = Checkpoints(folder / STATE)
+    started_s -= checkpoints.load(run.state, run.setup)
     with EpochProgress(describe.title(config), config.epochs, position) as progress:
         for record in fit(run.state, run.setup):
             tracker.metrics(record.metrics, record.epoch)
+            checkpoints.save(run.state, run.setup, time.perf_counter() - started_s)
             log.info("epoch %d: %s", record.epoch + 1, record)
             progress.show(record)
     outcome = results.test_and_save(folder, config, run, time.perf_counter() - started_s)
     tracker.metrics(outcome.metrics, run.state.epoch)
     tracker.tags(outcome.tags)
+    checkpoints.remove()
     log.info("finished: %s", outcome.metrics)
-    progress.finished(outcome.metrics, run_id)
-    return outcome.metrics["best/val_acc"]
+    return outcome.metrics
 
 
 def task(node: DictConfig) -> float:
-    """One job as Hydra's launchers call it."""
-    from tl_sweep.logs import log_to
-    from tl_sweep.prepare import prepare
+    """One job as Hydra's launchers call it: returns what is recorded if it finished before, else runs it."""
+    from tl_sweep.grid import lay_out, recall_from_store
+    from tl_sweep.identity import key_of, run_folder
+    from tl_sweep.prepare import make_ready
 
     config, position = parse(node), _position()
-    if not position.sweep_id:  # a sweep has prepared all its jobs before the first
-        prepare([list(position.overrides)], lambda _: node)
-    folder = local_path(config.output.dir) / f"{datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
-    folder.mkdir(parents=True)
-    with log_to(folder / "run.log"):
-        return run_job(config, folder, position)
+    if position.sweep_id:  # the sweep has prepared all its jobs before the first
+        return run_once(config, run_folder(config, key_of(config)), position)
+    grid = lay_out([list(position.overrides)], lambda _: node)
+    if grid.unfinished():
+        make_ready([config])
+        grid = recall_from_store(grid)
+    (job,) = grid.jobs
+    folder = run_folder(config, job.key)
+    if job.record is not None and job.status == "FINISHED":
+        print(f"finished before: {folder}; resume=force runs it again", flush=True)
+        return job.record.metrics["best/val_acc"]
+    return run_once(config, folder, position)
+
+
+def run_once(config: Config, folder: Path, position: Position) -> float:
+    """Run the job of ``folder``, unless another process has finished it by the time that this one may."""
+    from tl_sweep.logs import log_to
+    from tl_sweep.tracking.record import Record, hold, put_aside
+
+    with terminable(), hold(folder):
+        earlier = Record(folder).summary()
+        if earlier is not None and starts_over(config, earlier, position):
+            put_aside(folder)
+        elif earlier is not None and earlier.status == "FINISHED":
+            return earlier.metrics["best/val_acc"]
+        folder.mkdir(parents=True, exist_ok=True)
+        with log_to(folder / "run.log"):
+            return run_job(config, folder, position)
+
+
+def starts_over(config: Config, earlier: RunRecord, position: Position) -> bool:
+    """Whether what is recorded shall not be used, by ``resume``; what this very command began is."""
+    if earlier.started_s >= position.started_at_s:
+        return False
+    return config.resume == "force" or (config.resume == "never" and earlier.status != "FINISHED")
 
 
 def _position() -> Position:
     node = HydraConfig.get()
     overrides = tuple(node.overrides.task)
     if node.mode is not RunMode.MULTIRUN:
-        return Position(overrides=overrides)
+        return Position(started_at_s=time.time(), overrides=overrides)
     sweeper = node.sweeper
     return Position(node.job.num + 1, sweeper.num_jobs, sweeper.started_at_s, sweeper.sweep_id, overrides)
 
 
-@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def compose_and_run(node: DictConfig) -> float:
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         return task(node)
@@ -137,7 +178,7 @@ def main() -> None:
         asked = os.environ.get("HYDRA_FULL_ERROR")
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints errors itself otherwise, some with a traceback
         try:
-            compose_and_run()
+            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(compose_and_run)()
         except (HydraException, OmegaConfBaseException) as error:
             if asked == "1":
                 raise
@@ -156,4 +197,6 @@ def refuse_conflicting_flags(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    from tl_sweep.train import main  # so that a job's task has a name under which other processes find it
+
     main()

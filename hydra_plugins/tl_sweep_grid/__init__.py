@@ -14,7 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict, read_write
 
-from tl_sweep.grid import expand, sweep_id
+from tl_sweep.grid import Job, expand, lay_out, sweep_id
 from tl_sweep.types import JobFailed
 
 
@@ -28,7 +28,13 @@ class GridSweeperConfig:
     started_at_s: float = 0.0
 
 
-ConfigStore.instance().store(group="hydra/sweeper", name="tl_sweep_grid", node=GridSweeperConfig, provider="tl_sweep")
+@dataclass
+class PlanSweeperConfig(GridSweeperConfig):
+    _target_: str = "hydra_plugins.tl_sweep_grid.PlanSweeper"
+
+
+for name, node in {"tl_sweep_grid": GridSweeperConfig, "tl_sweep_plan": PlanSweeperConfig}.items():
+    ConfigStore.instance().store(group="hydra/sweeper", name=name, node=node, provider="tl_sweep")
 
 
 class GridSweeper(Sweeper):
@@ -44,33 +50,34 @@ class GridSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        """Run the grid; returns one ``JobReturn`` per job.
+        """Run what of the grid is not finished yet; returns one ``JobReturn`` per job, finished before or now.
 
         Raises:
             ConfigError, UserError: some job could not start; none was started.
             JobFailed: some jobs failed, after the others ran.
         """
-        from tl_sweep.prepare import prepare, reuse_order
-        from tl_sweep.report.ending import print_ending
+        from tl_sweep.sweep import conclude, get_ready
 
-        named = [f"{key}={'null' if value is None else value}" for key, value in self.params.items()]
-        jobs = expand(OverridesParser.create().parse_overrides([*named, *arguments]))
-        identity = sweep_id(jobs)
-        configs = prepare(jobs, self._compose)
-        order = reuse_order(configs)
-        jobs, configs = [jobs[job] for job in order], [configs[job] for job in order]
         started_at_s = time.time()
+        combinations = self._combinations(arguments)
+        sweep = sweep_id(combinations)
+        grid = get_ready(lay_out(combinations, self._compose), sweep)
+        jobs = grid.unfinished()
         where = [
-            f"hydra.sweeper.sweep_id={identity}",
+            f"hydra.sweeper.sweep_id={sweep}",
             f"hydra.sweeper.num_jobs={len(jobs)}",
             f"hydra.sweeper.started_at_s={started_at_s}",
         ]
-        returns = list(self.launcher.launch([[*job, *where] for job in jobs], initial_job_idx=0))
+        returns = list(self.launcher.launch([[*job.overrides, *where] for job in jobs], 0)) if jobs else []
         failures = _failures(jobs, returns)
-        print_ending(configs, identity, arguments, failures, started_at_s)
+        conclude(grid, sweep, arguments, failures, started_at_s)
         if failures:
-            raise JobFailed(f"{len(failures)} of {len(jobs)} jobs failed")
-        return returns
+            raise JobFailed(f"{len(failures)} of {len(grid.jobs)} jobs failed")
+        return [*returns, *(_as_return(job) for job in grid.jobs if job not in jobs)]
+
+    def _combinations(self, arguments: list[str]) -> list[list[str]]:
+        named = [f"{key}={'null' if value is None else value}" for key, value in self.params.items()]
+        return expand(OverridesParser.create().parse_overrides([*named, *arguments]))
 
     def _compose(self, job: list[str]) -> DictConfig:
         node = self.loader.load_sweep_config(self.job_config, job)
@@ -79,12 +86,33 @@ class GridSweeper(Sweeper):
         return node
 
 
-def _failures(jobs: list[list[str]], returns: Sequence[JobReturn]) -> list[tuple[str, str]]:
+class PlanSweeper(GridSweeper):
+    """``tl_sweep.plan``: says what ``GridSweeper`` would do."""
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        from tl_sweep.forecast import print_plan
+
+        from tl_sweep.grid import recall_from_store
+
+        grid = recall_from_store(lay_out(self._combinations(arguments), self._compose))
+        print_plan(grid)
+        return []
+
+
+def _failures(jobs: list[Job], returns: Sequence[JobReturn]) -> list[tuple[str, str]]:
     """(overrides, reason) of each job that did not end well."""
     failed = []
     for job, returned in zip(jobs, returns, strict=True):
         if returned.status != JobStatus.COMPLETED:
             error = returned._return_value
             reason = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
-            failed.append((" ".join(job), reason))
+            failed.append((" ".join(job.overrides), reason))
     return failed
+
+
+def _as_return(job: Job) -> JobReturn:
+    """What Hydra would have got from a job that had finished before."""
+    assert job.record is not None
+    returned = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
+    returned.return_value = job.record.metrics["best/val_acc"]
+    return returned

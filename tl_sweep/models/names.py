@@ -11,7 +11,7 @@ from functools import cache
 from importlib import resources
 
 from tl_sweep.config import ModelConfig
-from tl_sweep.types import Preprocessing, UserError, did_you_mean
+from tl_sweep.types import Misfit, Preprocessing, UserError, did_you_mean
 
 SMALL = "resnet_small"
 SMALL_DEPTH = 14
@@ -141,7 +141,10 @@ def _depth_problems(config: ModelConfig) -> list[str]:
 def _foreign_keys(config: ModelConfig) -> list[str]:
     given = {"depth": config.depth is not None, "norm": config.norm != "batch", "residual": not config.residual}
     return [
-        f"model.{key}={getattr(config, key)}: only our own network has it (model=residual), not {config.name}"
+        Misfit(
+            f"model.{key}={getattr(config, key)}: only our own network has it (model=residual), not {config.name}",
+            unread=f"model.{key}",
+        )
         for key, said in given.items()
         if said
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from tl_sweep.tracking.store import RunRecord
+from tl_sweep.tracking.record import RunRecord
 
 SEEDS = ("seed", "data.subset_seed")
 CHOSEN = "optim."

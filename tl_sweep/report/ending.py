@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 import shlex
-import time
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tl_sweep.config import Config
 from tl_sweep.report.choice import choose
 from tl_sweep.report.table import comparison
-from tl_sweep.tracking.store import compare_link, runs_of_sweep
+from tl_sweep.tracking.record import RunRecord
+from tl_sweep.tracking.store import compare_link
 
 
-def print_ending(
-    configs: list[Config], sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
-) -> None:
-    """Print the table of the runs since ``started_at_s`` (Unix time), the failures, and what to do next."""
+@dataclass(frozen=True)
+class Ending:
+    """What became of a sweep.
+
+    runs: what is recorded of its jobs. failures: (overrides, reason) of each job that did not end well. before: how
+    many jobs had finished before. has_baseline: whether one of its jobs is the baseline. store: tracking address and
+    MLflow's id of the experiment; None where no store has the runs.
+    """
+
+    sweep: str
+    arguments: list[str]
+    num_jobs: int
+    runs: list[RunRecord]
+    failures: list[tuple[str, str]]
+    before: int
+    seconds: float
+    has_baseline: bool
+    store: tuple[str, str] | None
+
+
+def print_ending(ending: Ending) -> None:
+    """Print the table, the failures, the counts, where to look further, and the command for a missing baseline."""
     console = Console(width=None if Console().is_terminal else 160)
-    tracking = configs[0].tracking
-    runs = [] if tracking.uri is None else runs_of_sweep(tracking.uri, tracking.experiment, sweep, started_at_s)
-    cells = choose(runs)
+    cells = choose(ending.runs)
     if cells:
         console.print(comparison(cells))
-    elif tracking.uri is None:
-        console.print("tracking.uri=null: no table; each run's figures are in its folder")
-    if failures:
-        console.print(_failure_table(failures))
-    finished = len(configs) - len(failures)
-    took_s = time.time() - started_at_s
+    if ending.failures:
+        console.print(_failure_table(ending.failures))
+    finished = ending.num_jobs - len(ending.failures)
+    before = f" ({ending.before} of them before)" if ending.before else ""
     console.print(
-        f"{finished} of {len(configs)} jobs finished in {took_s:.0f} s; {len(failures)} failed; sweep {sweep}"
+        f"{finished} of {ending.num_jobs} jobs finished{before} in {ending.seconds:.0f} s; "
+        f"{len(ending.failures)} failed; sweep {ending.sweep}"
     )
-    if tracking.uri is not None and cells:
-        link = compare_link(tracking.uri, tracking.experiment, [cell.runs[0].run_id for cell in cells])
+    if cells and ending.store is not None:
+        link = compare_link(*ending.store, [cell.runs[0].run_id for cell in cells])
         console.print(f"side by side, once `mlflow ui` or `make ui` runs: {link}", soft_wrap=True, markup=False)
-    if all(config.freeze.pretrained for config in configs):
-        console.print(f"no baseline in this sweep; add it: {baseline_command(arguments)}", soft_wrap=True, markup=False)
+    if not ending.has_baseline:
+        command = baseline_command(ending.arguments)
+        console.print(f"no baseline in this sweep; add it: {command}", soft_wrap=True, markup=False)
 
 
 def baseline_command(arguments: list[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +32,8 @@ def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -
     figure.savefig(path, dpi=80)
 
 
-def curves(metrics_path: Path, path: Path) -> None:
-    """Loss and accuracy per epoch, from the run's own ``metrics.jsonl``."""
-    records = [json.loads(line) for line in metrics_path.read_text().splitlines()]
+def curves(records: list[dict[str, float]], path: Path) -> None:
+    """Loss and accuracy per epoch, from a record per step: ``{"step": 0, "train/loss": …}``."""
     figure = Figure(figsize=(8, 3))
     figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.95, wspace=0.25)
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):

@@ -1,142 +1,28 @@
-"""One MLflow run per job. Everything lies in the run's own folder first; MLflow gets a copy."""
+"""The tracking store: MLflow, on a database or behind a server. The only module that knows its client."""
 
 from __future__ import annotations
 
 import json
 import logging
-import math
 import os
+import re
 import sqlite3
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock
 
+from tl_sweep.tracking.record import RunRecord
 from tl_sweep.types import UserError
 
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
-
-log = logging.getLogger("tl_sweep")
-MOST_PER_BATCH = 1000  # metrics that MLflow takes in one call
-SEND_EVERY_S = 1.0  # at most: epochs on kept features take milliseconds, a call to the store takes more
+SECRET = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
 
 
-@dataclass(frozen=True)
-class RunHeader:
-    """What is known of a run before it starts.
-
-    data: MLflow's dataset entry: name, digest (the fingerprint), source (a path or URL) and profile (counts).
-    """
-
-    name: str
-    tags: dict[str, str]
-    params: dict[str, str]
-    data: dict[str, str]
-
-
-class Tracker(Protocol):
-    """What the command needs of a record keeper."""
-
-    def open(self, header: RunHeader) -> str: ...
-    def metrics(self, metrics: Mapping[str, float], step: int) -> None: ...
-    def tags(self, tags: Mapping[str, str]) -> None: ...
-    def close(self, status: str) -> None: ...
-
-
-@dataclass
-class LocalTracker:
-    """Records into ``folder`` alone; also the null twin for ``tracking.uri=null``."""
-
-    folder: Path
-
-    def open(self, header: RunHeader) -> str:
-        return ""
-
-    def metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        with (self.folder / "metrics.jsonl").open("a") as lines:
-            lines.write(json.dumps({"step": step, "time_s": time.time(), **metrics}) + "\n")
-
-    def tags(self, tags: Mapping[str, str]) -> None:
-        pass
-
-    def close(self, status: str) -> None:
-        pass
-
-
-class MlflowTracker(LocalTracker):
-    """``LocalTracker`` and a run in the store at ``uri``; the folder's files become the run's artifacts."""
-
-    def __init__(self, folder: Path, uri: str, experiment: str) -> None:
-        super().__init__(folder)
-        self.client = connect(uri)
-        self.experiment_id = experiment_id(self.client, uri, experiment)
-        self.run_id = ""
-        self.lost = False
-        self._waiting: list[Metric] = []
-        self._sent_s = -math.inf  # the first goes out at once
-
-    def open(self, header: RunHeader) -> str:
-        from mlflow.entities import Dataset, DatasetInput, Param
-
-        run = self.client.create_run(self.experiment_id, tags=header.tags, run_name=header.name)
-        self.run_id = run.info.run_id
-        self.client.log_batch(self.run_id, params=[Param(name, value) for name, value in header.params.items()])
-        self.client.log_inputs(self.run_id, [DatasetInput(Dataset(**header.data), tags=[])])
-        return self.run_id
-
-    def metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        from mlflow.entities import Metric
-
-        super().metrics(metrics, step)
-        now_ms = int(time.time() * 1000)
-        self._waiting += [
-            Metric(metric_name(name), value, now_ms, step) for name, value in metrics.items() if math.isfinite(value)
-        ]
-        if time.monotonic() - self._sent_s >= SEND_EVERY_S:
-            self._send_metrics()
-
-    def _send_metrics(self) -> None:
-        for first in range(0, len(self._waiting), MOST_PER_BATCH):
-            batch = self._waiting[first : first + MOST_PER_BATCH]
-            self._send(partial(self.client.log_batch, self.run_id, metrics=batch))
-        self._waiting, self._sent_s = [], time.monotonic()
-
-    def tags(self, tags: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        if self.run_id:
-            self._send(partial(self.client.log_batch, self.run_id, tags=[RunTag(*tag) for tag in tags.items()]))
-
-    def close(self, status: str) -> None:
-        if self.run_id:  # else it ended before it was opened
-            self._send_metrics()
-            self._send(partial(self.client.log_artifacts, self.run_id, str(self.folder)))
-            self._send(partial(self.client.set_terminated, self.run_id, status))
-
-    def _send(self, call: Callable[[], object]) -> None:
-        """Training outlives its store: after a failure the rest of the run is in its folder alone, and that is said."""
-        from mlflow.exceptions import MlflowException
-
-        if self.lost:
-            return
-        try:
-            call()
-        except (MlflowException, OSError) as error:
-            self.lost = True
-            log.exception("the tracking store failed")
-            reason = str(error).partition("\n")[0][:200]
-            print(f"warning: the tracking store failed ({reason}); the run goes on in {self.folder}", file=sys.stderr)
-
-
-def make_tracker(folder: Path, uri: str | None, experiment: str) -> Tracker:
-    return LocalTracker(folder) if uri is None else MlflowTracker(folder, uri, experiment)
+def masked(text: str) -> str:
+    """``text`` with every password in an address (``scheme://user:password@host``) replaced by ``***``."""
+    return SECRET.sub(r"\1:***@", text)
 
 
 def metric_name(name: str) -> str:
@@ -145,8 +31,9 @@ def metric_name(name: str) -> str:
 
 
 def connect(uri: str):  # type: ignore[no-untyped-def]  # MlflowClient: not imported at the top, it takes seconds
-    """A client of the store at ``uri`` that gives up on a dead server after seconds, not minutes."""
-    for name, value in {"MAX_RETRIES": "2", "BACKOFF_FACTOR": "1", "TIMEOUT": "5"}.items():
+    """A client of the store at ``uri`` that gives up on a dead server after seconds, not minutes, and never repeats a
+    call by itself: a run created twice could not be told from two."""
+    for name, value in {"MAX_RETRIES": "0", "TIMEOUT": "5"}.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     from mlflow import MlflowClient
 
@@ -160,14 +47,31 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(prefix)).absolute() if uri.startswith(prefix) else None
 
 
+class StoreAway(UserError):
+    """A server that does not answer, or has trouble of its own: worth waiting for."""
+
+
 def prepare_store(uri: str | None, experiment: str) -> None:
-    """Create the database and the experiment, once, before any job: racing migrations break a new SQLite file for good.
+    """``open_store``, where there is one; of a server that is away is said that each run's own delivery waits for it.
 
     Raises:
-        UserError: the store cannot be reached or opened.
+        UserError: the store cannot be opened, or refuses.
     """
     if uri is None:
         return
+    try:
+        open_store(uri, experiment)
+    except StoreAway as away:
+        print(away_warning(uri, away.__cause__ or away), file=sys.stderr, flush=True)
+
+
+def open_store(uri: str, experiment: str) -> None:
+    """Create the database and the experiment, once, before any job: racing migrations break a new SQLite file for good.
+
+    Raises:
+        StoreAway: a server does not answer.
+        UserError: the store cannot be opened, or refuses.
+    """
     from mlflow.exceptions import MlflowException
 
     database = sqlite_path(uri)
@@ -180,12 +84,34 @@ def prepare_store(uri: str | None, experiment: str) -> None:
             _open_without_mlflow(database)
             experiment_id(connect(uri), uri, experiment)
     except (MlflowException, OSError, sqlite3.Error) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"tracking.uri={uri}: the tracking store cannot be opened: {reason}") from error
+        kind = StoreAway if is_away(uri, error) else UserError
+        raise kind(f"tracking.uri={masked(uri)}: the tracking store cannot be opened: {first_line(error)}") from error
+
+
+def is_away(uri: str, error: Exception) -> bool:
+    """Whether it was a server that did not answer, or had trouble of its own; not one that refused."""
+    from mlflow.exceptions import MlflowException
+
+    refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500
+    return uri.startswith("http") and not refused
+
+
+def away_warning(uri: str, error: BaseException) -> str:
+    return (
+        f"warning: the tracking store {masked(uri)} fails ({first_line(error)}); nothing is lost: runs go on in their "
+        "folders, and what waits is sent by the next run or by python -m tl_sweep.sync"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Of an error's text, without passwords."""
+    return masked(str(error)).strip().partition("\n")[0][:400]
 
 
 def experiment_id(client, uri: str, name: str) -> str:  # type: ignore[no-untyped-def]
     """The experiment's id; a new one in a SQLite store keeps its artifacts beside the database, in ``mlartifacts``."""
+    from mlflow.exceptions import MlflowException
+
     found = client.get_experiment_by_name(name)
     if found is not None:
         if found.lifecycle_stage == "deleted":
@@ -193,7 +119,12 @@ def experiment_id(client, uri: str, name: str) -> str:  # type: ignore[no-untype
         return str(found.experiment_id)
     database = sqlite_path(uri)
     location = None if database is None else (database.parent / "mlartifacts").as_uri()
-    return str(client.create_experiment(name, artifact_location=location))
+    try:
+        return str(client.create_experiment(name, artifact_location=location))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    return experiment_id(client, uri, name)  # another process was quicker
 
 
 def _open_without_mlflow(database: Path) -> None:
@@ -203,47 +134,77 @@ def _open_without_mlflow(database: Path) -> None:
         connection.execute("PRAGMA journal_mode=WAL" if is_new else "PRAGMA schema_version")
 
 
-@dataclass(frozen=True)
-class RunRecord:
-    """A run as the reports see it. ``params`` are the flattened configuration."""
-
-    run_id: str
-    status: str
-    params: dict[str, str]
-    tags: dict[str, str] = field(repr=False)
-    metrics: dict[str, float] = field(repr=False)
+def find_run(client, experiment: str, own_id: str) -> str:  # type: ignore[no-untyped-def]
+    """MLflow's id of the run whose own id this is; empty where the store has none. experiment: MLflow's id of it."""
+    found = client.search_runs([experiment], f"tags.`run.id` = '{own_id}'", max_results=1)
+    return str(found[0].info.run_id) if found else ""
 
 
-def runs_of_sweep(uri: str, experiment: str, sweep: str, since_s: float = 0.0) -> list[RunRecord]:
-    """All runs that carry the tag of ``sweep`` and started at ``since_s`` (Unix time) or later, oldest first."""
+def runs_of_sweep(uri: str, experiment: str, sweep: str) -> list[RunRecord]:
+    """All runs that carry the tag of ``sweep``, oldest first; not those that were started over."""
+    runs = search(uri, experiment, f"tags.`sweep.{sweep}` = 'yes'")
+    return [run for run in runs if run.tags.get("replaced") != "yes"]
+
+
+def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str, RunRecord]:
+    """The finished runs that have these keys (``tl_sweep.identity``), by key. Changes nothing in the store.
+
+    Raises:
+        StoreAway: a server does not answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    database = sqlite_path(uri)
+    if database is not None and not database.exists():  # MLflow would make one
+        return {}
+    done = "attributes.status = 'FINISHED'"
+    questions = [f"{done} and tags.`key` = '{key}'" for key in keys] if len(keys) < 4 else [done]
+    try:
+        if connect(uri).get_experiment_by_name(experiment) is None:
+            return {}
+        runs = [run for question in questions for run in search(uri, experiment, question)]
+    except MlflowException as error:
+        if is_away(uri, error):
+            raise StoreAway(first_line(error)) from error
+        raise
+    return {run.tags["key"]: run for run in runs if run.tags.get("key") in keys and run.tags.get("replaced") != "yes"}
+
+
+def search(uri: str, experiment: str, question: str) -> Iterator[RunRecord]:
+    """Runs of the experiment that match MLflow's ``question``, oldest first."""
     client = connect(uri)
-    ids = [experiment_id(client, uri, experiment)]
-    found, token = [], None
+    ids, token = [experiment_id(client, uri, experiment)], None
     while True:
         page = client.search_runs(
-            ids,
-            f"tags.`sweep.{sweep}` = 'yes' and attributes.start_time >= {int(1000 * since_s)}",
-            max_results=1000,
-            order_by=["attribute.start_time ASC"],
-            page_token=token,
+            ids, question, max_results=1000, order_by=["attribute.start_time ASC"], page_token=token
         )
-        found += [_record(run) for run in page]
+        yield from map(_record, page)
         token = page.token
         if not token:
-            return found
+            return
 
 
-def compare_link(uri: str, experiment: str, run_ids: list[str]) -> str:
+def set_tags(uri: str, run_id: str, tags: dict[str, str]) -> None:
+    """Tag a run that has no folder here."""
+    for name, text in tags.items():
+        connect(uri).set_tag(run_id, name, text)
+
+
+def terminate(uri: str, run_id: str, status: str) -> None:
+    connect(uri).set_terminated(run_id, status)
+
+
+def compare_link(uri: str, experiment_id: str, run_ids: list[str]) -> str:
     """MLflow's page that shows runs side by side, on the server that ``make ui`` starts (or the one at ``uri``)."""
-    server = uri.rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
+    server = masked(uri).rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
     ids = json.dumps(run_ids, separators=(",", ":"))
-    return f'{server}/#/compare-runs?runs={ids}&experiments=["{experiment_id(connect(uri), uri, experiment)}"]'
+    return f'{server}/#/compare-runs?runs={ids}&experiments=["{experiment_id}"]'
 
 
 def _record(run) -> RunRecord:  # type: ignore[no-untyped-def]
-    return RunRecord(
-        run.info.run_id, run.info.status, dict(run.data.params), dict(run.data.tags), dict(run.data.metrics)
-    )
+    info, data = run.info, run.data
+    started_s = info.start_time / 1000
+    return RunRecord(info.run_id, info.status, dict(data.params), dict(data.tags), dict(data.metrics), started_s)
 
 
 def read_run(uri: str, run_id: str) -> RunRecord:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,6 +38,15 @@ class WeightAverage:
             yield
         finally:
             self._swap()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"step": self.step, "averages": self.averages}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.step = state["step"]
+        for mine, kept in zip(self.averages, state["averages"], strict=True):
+            mine.copy_(kept)
 
     def _swap(self) -> None:
         for index, parameter in enumerate(self.parameters):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.examples import Compute, Examples
 from tl_sweep.training.mixing import Mixing
 from tl_sweep.training.prefix import Demand, FeatureCache, Prefix
-from tl_sweep.training.recipe import Group, batch_size_of, make_optimizer, make_schedule, parameter_groups, solver_of
+from tl_sweep.training.rates import batch_size_of, solver_of
+from tl_sweep.training.recipe import Group, make_optimizer, make_schedule, parameter_groups
 from tl_sweep.training.solve import solve_head
 from tl_sweep.types import JobFailed
 
@@ -61,10 +63,19 @@ class Best:
 
 @dataclass
 class TrainState:
-    """All that changes during a run. Batch order, dropout and mixing follow from (seed, epoch): no RNG is kept."""
+    """All that changes during a run. Batch order, dropout and mixing follow from (seed, epoch): no RNG is kept.
+
+    epoch: finished ones, over all phases. phase: the one being trained; phase_epoch: finished ones in it; waited: how
+    many of these since the last better one. frozen: fingerprint of what the phase freezes, taken when it began.
+    resumed: what an earlier attempt left of the phase's optimiser, schedule and average, until the phase goes on.
+    """
 
     model: StagedModel
-    epoch: int = 0  # of the run, over all phases
+    epoch: int = 0
+    phase: int = 0
+    phase_epoch: int = 0
+    waited: int = 0
+    frozen: str = ""
     prefix: Prefix | None = None  # the phase's frozen stages
     groups: list[Group] = field(default_factory=list)
     optimizer: torch.optim.Optimizer | None = None
@@ -72,6 +83,7 @@ class TrainState:
     average: WeightAverage | None = None
     phase_best: Best | None = None
     best: Best | None = None
+    resumed: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,31 +101,71 @@ class EpochRecord:
 def fit(state: TrainState, setup: Setup) -> Iterator[EpochRecord]:
     """Train ``state.model`` through every phase, a record per epoch; then the model holds the run's best tensors.
 
+    At each record ``state`` is whole: kept then and put back later, it goes on as if nothing had happened.
+
     Raises:
         JobFailed: a loss that is not finite, or a frozen tensor that changed.
     """
-    for number, phase in enumerate(setup.plan):
-        learning = freeze.enter(state.model, phase)
-        before = freeze.fingerprint(freeze.frozen_tensors(state.model, phase))
-        state.phase_best = None
-        state.prefix = frozen_prefix(state, setup, phase)
-        run_phase = solve_phase if solver_of(setup.config) == "lbfgs" else train_phase
-        for metrics in run_phase(state, setup, phase, learning):
-            yield EpochRecord(state.epoch, number, metrics)
+    while state.phase < len(setup.plan):
+        phase = setup.plan[state.phase]
+        begin_phase(state, setup, phase)
+        while not is_over(state, setup, phase):
+            metrics = solve(state, setup, phase) if state.optimizer is None else train_epoch(state, setup, phase)
+            with state.average.applied() if state.average else nullcontext():
+                improved = validate(state, setup, metrics)
+            state.waited = 0 if improved else state.waited + 1
             state.epoch += 1
-        assert state.phase_best is not None
-        load_tensors(state.model, state.phase_best.tensors)  # the next phase starts from this one's best
-        freeze.require_unchanged(before, freeze.frozen_tensors(state.model, phase), f"phase {number + 1}")
-        if not setup.validation_chooses or state.phase_best.beats(state.best):
-            state.best = state.phase_best
+            state.phase_epoch += 1
+            yield EpochRecord(state.epoch - 1, state.phase, metrics)
+        end_phase(state, setup, phase)
     assert state.best is not None
     load_tensors(state.model, state.best.tensors)
 
 
+def begin_phase(state: TrainState, setup: Setup, phase: freeze.Phase) -> None:
+    """A new optimiser, schedule and average; or those of an earlier attempt, if it was cut short in this phase."""
+    config, resumed = setup.config, state.resumed
+    learning = freeze.enter(state.model, phase)
+    state.frozen = state.frozen or freeze.fingerprint(freeze.frozen_tensors(state.model, phase))
+    state.prefix = frozen_prefix(state, setup, phase)
+    state.optimizer = state.schedule = state.average = state.resumed = None
+    if solver_of(config) == "lbfgs":
+        return
+    steps = len(batches(len(setup.train), batch_size_of(config, len(setup.train)), np.random.default_rng(0)))
+    state.groups = parameter_groups(state.model, phase, config)
+    state.optimizer = make_optimizer(state.groups, config)
+    state.schedule = make_schedule(state.optimizer, phase.epochs * steps, config.optim.warmup)
+    if config.optim.ema_decay is not None:
+        state.average = WeightAverage(learning, config.optim.ema_decay)
+    if resumed is not None:
+        state.optimizer.load_state_dict(resumed["optimizer"])
+        state.schedule.load_state_dict(resumed["schedule"])
+        if state.average is not None:
+            state.average.load_state_dict(resumed["average"])
+
+
+def is_over(state: TrainState, setup: Setup, phase: freeze.Phase) -> bool:
+    """The phase has had its epochs, or waited too long for a better one."""
+    patience = setup.config.patience
+    stalled = setup.validation_chooses and patience is not None and state.waited >= patience
+    return stalled or state.phase_epoch >= phase.epochs
+
+
+def end_phase(state: TrainState, setup: Setup, phase: freeze.Phase) -> None:
+    """The next phase starts from this one's best tensors, once what it froze is proven to have stood still."""
+    assert state.phase_best is not None
+    load_tensors(state.model, state.phase_best.tensors)
+    freeze.require_unchanged(state.frozen, freeze.frozen_tensors(state.model, phase), f"phase {state.phase + 1}")
+    if not setup.validation_chooses or state.phase_best.beats(state.best):
+        state.best = state.phase_best
+    state.phase, state.phase_epoch, state.waited = state.phase + 1, 0, 0
+    state.phase_best, state.frozen = None, ""
+
+
 def frozen_prefix(state: TrainState, setup: Setup, phase: freeze.Phase) -> Prefix:
     """The phase's frozen stages, with what it will ask of them. Mixed images are no image's view: they stream."""
-    epochs = range(state.epoch, state.epoch + phase.epochs)
-    demands = [Demand(setup.val, [None] * (phase.epochs + 1))]
+    epochs = range(state.epoch, state.epoch + phase.epochs - state.phase_epoch)
+    demands = [Demand(setup.val, [None] * (len(epochs) + 1))]
     if setup.mixing is None:
         demands.insert(0, Demand(setup.train, epochs))
     elif phase.frozen_stages:
@@ -121,32 +173,9 @@ def frozen_prefix(state: TrainState, setup: Setup, phase: freeze.Phase) -> Prefi
     return setup.cache.prefix(state.model, phase.frozen_stages, setup.compute, demands)
 
 
-def train_phase(
-    state: TrainState, setup: Setup, phase: freeze.Phase, learning: dict[str, torch.nn.Parameter]
-) -> Iterator[dict[str, float]]:
-    """The phase's epochs with a new optimiser, schedule and average; early stopping by ``patience`` ends it sooner."""
-    config = setup.config
-    steps = len(batches(len(setup.train), batch_size_of(config, len(setup.train)), np.random.default_rng(0)))
-    state.groups = parameter_groups(state.model, phase, config)
-    state.optimizer = make_optimizer(state.groups, config)
-    state.schedule = make_schedule(state.optimizer, phase.epochs * steps, config.optim.warmup)
-    decay = config.optim.ema_decay
-    state.average = None if decay is None else WeightAverage(learning, decay)
-    waited = 0
-    for _ in range(phase.epochs):
-        started_s = time.perf_counter()
-        metrics = train_epoch(state, setup, phase)
-        metrics["images_per_s"] = len(setup.train) / (time.perf_counter() - started_s)
-        with state.average.applied() if state.average else nullcontext():
-            improved = validate(state, setup, metrics)
-        yield metrics
-        waited = 0 if improved else waited + 1
-        if setup.validation_chooses and config.patience is not None and waited >= config.patience:
-            return
-
-
 def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[str, float]:
     """One pass over the training images; returns mean loss, accuracy, rates and the first step's gradient norms."""
+    started_s = time.perf_counter()
     config, model = setup.config, state.model
     assert state.optimizer is not None and state.schedule is not None and state.prefix is not None
     prefix = state.prefix if setup.mixing is None else Prefix(model, 0, setup.compute)
@@ -187,21 +216,22 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
     return metrics | {
         "train/loss": losses_S.mean().item(),
         "train/acc": torch.stack(hits).sum().item() / len(setup.train),
+        "images_per_s": len(setup.train) / (time.perf_counter() - started_s),
     }
 
 
-def solve_phase(
-    state: TrainState, setup: Setup, phase: freeze.Phase, learning: dict[str, torch.nn.Parameter]
-) -> Iterator[dict[str, float]]:
-    """The whole phase as one convex problem: the head on frozen features of all the views its epochs would show."""
+def solve(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[str, float]:
+    """The whole phase as one convex problem: the head on frozen features of all the views its epochs would show.
+
+    Stands at the last of these epochs then.
+    """
     started_s = time.perf_counter()
     epochs = range(state.epoch, state.epoch + phase.epochs)
-    state.epoch = epochs[-1]
     assert state.prefix is not None
     metrics = solve_head(state.prefix, setup, epochs)
     metrics["images_per_s"] = len(setup.train) * phase.epochs / (time.perf_counter() - started_s)
-    validate(state, setup, metrics)
-    yield metrics
+    state.epoch, state.phase_epoch = epochs[-1], phase.epochs - 1
+    return metrics
 
 
 def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool:

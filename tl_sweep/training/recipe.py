@@ -1,4 +1,4 @@
-"""From the configuration to numbers: which solver, which rate for which group, which schedule."""
+"""From rates to optimisers: which parameters learn at which rate, on which schedule."""
 
 from __future__ import annotations
 
@@ -14,42 +14,8 @@ from tl_sweep.config import Config
 from tl_sweep.models.names import has_norm
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training.freeze import Phase, make_plan
-from tl_sweep.types import UserError
-
-
-def solver_of(config: Config) -> str:
-    """``sgd``, ``adamw`` or ``lbfgs``.
-
-    ``optim=auto`` is the strategy's own solver. Where that is L-BFGS and the run asks for something that L-BFGS has
-    not (a learning rate, mixed images, head dropout), it is the first optimiser that the strategy gives a rate for.
-    """
-    if config.optim.name != "auto":
-        return config.optim.name
-    wants_steps = config.optim.lr is not None or config.augment.mixup or config.augment.cutmix or config.model.dropout
-    if config.freeze.solver == "lbfgs" and wants_steps:
-        return next(iter(config.freeze.lr))
-    return config.freeze.solver
-
-
-def head_lr_of(config: Config) -> float | None:
-    """The head's peak rate in a phase of scale 1, or ``None`` where the solver has none.
-
-    Raises:
-        UserError: the strategy has no default rate for this optimiser and none was given.
-    """
-    solver = solver_of(config)
-    if solver == "lbfgs":
-        return None
-    lr = config.optim.lr if config.optim.lr is not None else default_lrs(config).get(solver)
-    if lr is None:
-        raise UserError(f"optim.lr: freeze={config.freeze.name} has no default for optim={solver}; give optim.lr=…")
-    return lr * config.optim.lr_scale
-
-
-def default_lrs(config: Config) -> dict[str, float]:
-    """The strategy's own rates, by optimiser."""
-    rates = config.freeze.lr
-    return rates if has_norm(config.model) else rates | config.freeze.lr_without_norm
+from tl_sweep.training.rates import backbone_scale_of, head_lr_of, solver_of, weight_decay_of
+from tl_sweep.types import Misfit, UserError
 
 
 def plan_problems(config: Config, num_stages: int) -> Iterator[str]:
@@ -58,29 +24,13 @@ def plan_problems(config: Config, num_stages: int) -> Iterator[str]:
     try:
         plan = make_plan(config.freeze, num_stages, config.epochs)
     except UserError as error:
-        yield str(error)
+        yield Misfit(str(error))
         return
     if not has_norm(config.model) and any(phase.parameters == "norm" for phase in plan):
-        yield f"freeze={name}: {config.model.name} has no normalisation layers to train"
+        yield Misfit(f"freeze={name}: {config.model.name} has no normalisation layers to train")
     if solver_of(config) == "lbfgs" and any(phase.frozen_stages < num_stages for phase in plan):
-        yield f"optim=lbfgs: solves a head on frozen features; freeze={name} trains more: use optim=adamw or sgd"
-
-
-def weight_decay_of(config: Config) -> float:
-    """AdamW's decay is multiplied by the rate (decoupled), SGD's is part of the gradient: hence two defaults."""
-    if config.optim.weight_decay is not None:
-        return config.optim.weight_decay
-    return 1e-2 if solver_of(config) == "adamw" else 1e-4
-
-
-def batch_size_of(config: Config, num_train: int) -> int:
-    """Images per step: as configured, or 32, fewer (down to 8) so that an epoch of few images still has ten steps."""
-    return max(8, min(32, num_train // 10)) if config.batch_size is None else config.batch_size
-
-
-def backbone_scale_of(config: Config) -> float:
-    given = config.optim.backbone_lr_scale
-    return config.freeze.backbone_lr_scale if given is None else given
+        text = f"optim=lbfgs: solves a head on frozen features; freeze={name} trains more: use optim=adamw or sgd"
+        yield Misfit(text)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""The launcher for one machine: a process per job, from a fork server, so that what kills a job kills nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+@dataclass
+class ProcessesConfig:
+    """``hydra/launcher=processes``, the default.
+
+    n_jobs: at once; null: as many as there are GPU slots, one where there is no GPU. gpus: how many to use; null: all
+    that are visible. jobs_per_gpu: slots on each. timeout_s: of one job. max_retries: of a job that was killed, or ran
+    out of memory beside others. env_set: environment variables of the jobs.
+    """
+
+    _target_: str = "hydra_plugins.tl_sweep_processes.ProcessesLauncher"
+    n_jobs: Optional[int] = None  # noqa: UP045  (OmegaConf reads these types)
+    gpus: Optional[int] = None  # noqa: UP045
+    jobs_per_gpu: int = 1
+    timeout_s: Optional[float] = None  # noqa: UP045
+    max_retries: int = 1
+    env_set: dict[str, str] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="processes", node=ProcessesConfig, provider="tl_sweep")
+
+
+class ProcessesLauncher(Launcher):
+    def __init__(self, **limits: Any) -> None:
+        self.limits: dict[str, Any] = {n: dict(v) if OmegaConf.is_dict(v) else v for n, v in limits.items()}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.context, self.task, self.config = hydra_context, task_function, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run every job; returns their results in the order of ``job_overrides``.
+
+        Raises:
+            KeyboardInterrupt: once the running jobs have closed their records; a second one kills them.
+        """
+        from hydra_plugins.tl_sweep_processes._job import JobSpec
+        from hydra_plugins.tl_sweep_processes._pool import Limits, Pool
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        specs = []
+        for place, overrides in enumerate(job_overrides):
+            node = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+            OmegaConf.set_readonly(node, False)
+            OmegaConf.set_struct(node, False)
+            node.hydra.job.id = str(initial_job_idx + place)
+            node.hydra.job.num = initial_job_idx + place
+            specs.append(JobSpec(self.context, self.task, node, list(overrides), Singleton.get_state()))
+        return Pool(Limits(**self.limits)).run(specs)

@@ -1,0 +1,157 @@
+"""One job in its own process: from the launcher's description to what is sent back to it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import parent_process
+from typing import Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from tl_sweep.progress import progress_log
+from tl_sweep.types import UserError
+
+STOPPED = 143  # exit code of a job that was asked to stop, and did
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What Hydra needs to run a job in another process. The task must be a function that can be imported."""
+
+    context: HydraContext
+    task: TaskFunction
+    config: DictConfig
+    overrides: list[str]
+    singletons: Any
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a job runs: directory, environment, threads of torch (None: torch's own choice)."""
+
+    directory: str
+    environment: dict[str, str]
+    num_threads: int | None
+
+
+@dataclass(frozen=True)
+class Text:
+    """Something that the job printed."""
+
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True)
+class Success:
+    """The job's value."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the job ended early."""
+
+    reason: str
+    out_of_memory: bool
+
+
+class Messages:
+    """The way to the launcher; jobs print from several threads."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self.lock = connection, threading.RLock()
+
+    def send(self, message: object) -> None:
+        with self.lock, suppress(BrokenPipeError):  # nobody listens any more: the process is about to be ended
+            self.connection.send(message)
+
+
+def run_in_process(pickled_spec: bytes, surroundings: Surroundings, connection: Connection) -> None:
+    """The process's whole life. Sends what the job prints, its epochs, and a ``Success`` or a ``Failure``.
+
+    pickled_spec: a ``JobSpec`` by cloudpickle, since Hydra's singletons hold functions that have no name.
+    """
+    os.environ.clear()
+    os.environ.update(surroundings.environment)  # before anything touches CUDA
+    os.chdir(surroundings.directory)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launcher, which ends its jobs by SIGTERM
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    messages = Messages(connection)
+    sys.stdout, sys.stderr = Sender(messages, is_error=False), Sender(messages, is_error=True)
+    progress_log.addHandler(EpochSender(messages))
+    if surroundings.num_threads is not None:
+        import torch
+
+        torch.set_num_threads(surroundings.num_threads)
+    setup_globals()
+    spec: JobSpec = pickle.loads(pickled_spec)
+    Singleton.set_state(spec.singletons)
+    try:
+        returned = run_job(
+            hydra_context=spec.context,
+            task_function=spec.task,
+            config=spec.config,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+    except KeyboardInterrupt:
+        sys.exit(STOPPED)
+    messages.send(_outcome(returned))
+
+
+def _outcome(returned: JobReturn) -> Success | Failure:
+    """A failure as text: not every exception survives pickling."""
+    if returned.status == JobStatus.COMPLETED:
+        return Success(returned.return_value)
+    error = returned._return_value
+    reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return Failure(reason, isinstance(error, MemoryError) or "out of memory" in str(error).lower())
+
+
+def _end_with_parent() -> None:
+    """A launcher that was killed takes its jobs along: they close their records and stop."""
+    launcher = parent_process()
+    if launcher is not None:
+        launcher.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Sender(io.TextIOBase):
+    """What a job prints, sent to the launcher line by line."""
+
+    def __init__(self, messages: Messages, is_error: bool) -> None:
+        self.messages, self.is_error = messages, is_error
+        self.line = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        with self.messages.lock:
+            *whole, self.line = (self.line + text).split("\n")
+            for line in whole:
+                self.messages.send(Text(line, self.is_error))
+        return len(text)
+
+
+class EpochSender(logging.Handler):
+    def __init__(self, messages: Messages) -> None:
+        super().__init__()
+        self.messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.send(record.epoch)  # type: ignore[attr-defined]

@@ -1,0 +1,235 @@
+"""Jobs in processes of their own, so many at once, each in a slot; what became of each is known at the end."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerProcess
+from pickle import UnpicklingError
+
+import cloudpickle
+from hydra.core.utils import JobReturn, JobStatus
+
+from hydra_plugins.tl_sweep_processes._board import Board
+from hydra_plugins.tl_sweep_processes._job import (
+    STOPPED,
+    Failure,
+    JobSpec,
+    Success,
+    Surroundings,
+    Text,
+    run_in_process,
+)
+from tl_sweep.command import terminable
+from tl_sweep.progress import Epoch
+from tl_sweep.types import JobFailed
+
+PRELOADED = [  # imports alone, no tensor operation: neither OpenMP nor CUDA survives a fork
+    "torch",
+    "torch._dynamo",
+    "torchvision",
+    "mlflow",
+    "pandas",
+    "matplotlib.figure",
+    "sklearn.datasets",
+    "torchmetrics.functional.classification",
+    "tl_sweep.sweep",
+    "tl_sweep.assemble",
+    "tl_sweep.results",
+    "tl_sweep.describe",
+    "tl_sweep.training.resume",
+    "hydra_plugins.tl_sweep_processes._job",
+]
+LOOK_EVERY_S = 0.5
+GRACE_S = 30.0  # for a job that was asked to stop
+
+
+@dataclass(frozen=True)
+class Limits:
+    """As ``ProcessesConfig`` says."""
+
+    n_jobs: int | None = None
+    gpus: int | None = None
+    jobs_per_gpu: int = 1
+    timeout_s: float | None = None
+    max_retries: int = 1
+    env_set: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Running:
+    """A job in its process. ``result`` is None until it has told."""
+
+    place: int
+    slot: str
+    process: ForkServerProcess
+    messages: Connection
+    started_s: float
+    had_company: bool
+    result: Success | Failure | None = None
+    timed_out: bool = False
+
+
+class Pool:
+    """Runs jobs side by side. A slot is the GPU that its job may see; empty where there is none."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.slots = slots(limits)
+        self.free = list(self.slots)
+        self.running: list[Running] = []
+
+    def run(self, specs: Sequence[JobSpec]) -> list[JobReturn]:
+        """Every job, in the order of ``specs``; returns their results in that order.
+
+        Raises:
+            KeyboardInterrupt: once the running jobs have stopped; a second one kills them.
+        """
+        waiting = deque(range(len(specs)))
+        tries = [0] * len(specs)
+        returns: list[JobReturn | None] = [None] * len(specs)
+        with Board(len(specs), len(self.slots)) as self.board, terminable():
+            try:
+                while waiting or self.running:
+                    while waiting and self.free:
+                        place = waiting.popleft()
+                        tries[place] += 1
+                        self._start(place, specs[place])
+                    for job in self._ended():
+                        returned, again = self._result(job)
+                        returned.cfg, returned.overrides = specs[job.place].config, specs[job.place].overrides
+                        if again and tries[job.place] <= self.limits.max_retries:
+                            self.board.say(f"job {job.place + 1} {returned._return_value}: trying it again")
+                            waiting.appendleft(job.place)
+                            continue
+                        returns[job.place] = returned
+                        self.board.ended(job.place, returned.status == JobStatus.COMPLETED)
+            except KeyboardInterrupt:
+                self._stop_all()
+                raise
+        return [returned for returned in returns if returned is not None]
+
+    def _start(self, place: int, spec: JobSpec) -> None:
+        slot = self.free.pop(0)
+        here, there = multiprocessing.Pipe(duplex=False)
+        environment = dict(os.environ) | self.limits.env_set | ({"CUDA_VISIBLE_DEVICES": slot} if slot else {})
+        surroundings = Surroundings(os.getcwd(), environment, threads_of_each(len(self.slots)))
+        process = fork_server().Process(target=run_in_process, args=(cloudpickle.dumps(spec), surroundings, there))
+        process.start()
+        there.close()
+        for other in self.running:
+            other.had_company = True
+        self.running.append(Running(place, slot, process, here, time.monotonic(), bool(self.running)))
+        self.board.started(place)
+
+    def _ended(self) -> list[Running]:
+        """The jobs that have ended since; shows what the others say meanwhile."""
+        wait([job.messages for job in self.running if not job.messages.closed], LOOK_EVERY_S)
+        for job in self.running:
+            self._listen(job)
+            too_long = self.limits.timeout_s is not None and time.monotonic() - job.started_s > self.limits.timeout_s
+            if too_long and not job.timed_out:
+                job.timed_out = True
+                job.process.terminate()
+            if too_long and time.monotonic() - job.started_s > (self.limits.timeout_s or 0) + GRACE_S:
+                job.process.kill()
+        ended = [job for job in self.running if job.messages.closed]
+        for job in ended:
+            job.process.join()
+            self.running.remove(job)
+            self.free.append(job.slot)
+        return ended
+
+    def _listen(self, job: Running) -> None:
+        try:
+            while not job.messages.closed and job.messages.poll():
+                match job.messages.recv():
+                    case Text(text, is_error):
+                        self.board.say(text, is_error)
+                    case Epoch() as epoch:
+                        self.board.epoch(job.place, epoch)
+                    case Success() | Failure() as result:
+                        job.result = result
+        except (EOFError, OSError, UnpicklingError):  # the process is gone, perhaps in the middle of a word
+            job.messages.close()
+
+    def _result(self, job: Running) -> tuple[JobReturn, bool]:
+        """What Hydra gets, and whether trying again makes sense."""
+        if isinstance(job.result, Success):
+            return as_return(JobStatus.COMPLETED, job.result.value), False
+        if isinstance(job.result, Failure):
+            return failed(job.result.reason), job.result.out_of_memory and job.had_company
+        code = job.process.exitcode or 0
+        if job.timed_out:
+            return failed(f"stopped after {self.limits.timeout_s:g} s, its time limit; the same command goes on"), False
+        if code == STOPPED:
+            return failed("stopped by SIGTERM; the same command goes on"), False
+        if code >= 0:
+            return failed(f"ended with exit code {code}, without a word"), True
+        name = signal.Signals(-code).name
+        why = " (the system does so when memory runs out)" if name == "SIGKILL" else ""
+        return failed(f"was killed by {name}{why}"), True
+
+    def _stop_all(self) -> None:
+        """Let the running jobs close their records; kill them if that takes too long, or at a second Ctrl-C."""
+        print("stopping: running jobs close their records; once more kills them", file=sys.stderr, flush=True)
+        try:
+            for job in self.running:
+                job.process.terminate()
+            deadline_s = time.monotonic() + GRACE_S
+            for job in self.running:
+                job.process.join(max(0.0, deadline_s - time.monotonic()))
+        finally:
+            for job in self.running:
+                job.process.kill()
+                job.process.join()
+
+
+def fork_server() -> multiprocessing.context.ForkServerContext:
+    """The server that has imported everything; started by the first job."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def slots(limits: Limits) -> list[str]:
+    """The GPU of each place where a job can run, or empty strings."""
+    gpus = visible_gpus()[: limits.gpus]
+    if gpus:
+        places = [gpu for _ in range(limits.jobs_per_gpu) for gpu in gpus]
+        return places[: limits.n_jobs]
+    return [""] * (limits.n_jobs or 1)
+
+
+def visible_gpus() -> list[str]:
+    """Names under which CUDA knows the GPUs that this process may use; CUDA itself is not touched."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name for name in given.split(",") if name.strip()]
+    import torch
+
+    return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def threads_of_each(num_jobs: int) -> int | None:
+    """The machine's cores shared out; None: torch's own choice, for one job at a time or where the user has said."""
+    if num_jobs == 1 or "OMP_NUM_THREADS" in os.environ:
+        return None
+    return max(1, len(os.sched_getaffinity(0)) // num_jobs)
+
+
+def failed(reason: str) -> JobReturn:
+    return as_return(JobStatus.FAILED, JobFailed(reason))
+
+
+def as_return(status: JobStatus, value: object) -> JobReturn:
+    returned = JobReturn(status=status)
+    returned.return_value = value
+    return returned

@@ -1,0 +1,89 @@
+"""Run a recorded run again and compare:  python -m tl_sweep.reproduce run=<id>
+
+    python -m tl_sweep.reproduce run=<mlflow run id, or key> [output.dir=runs] [tracking.uri=sqlite:///mlflow.db]
+
+Runs from the record (configuration, threads) in a folder that is removed again, records nothing, and exits 1 unless
+every metric is equal; what measures time and memory is left out. Equal numbers need the same machine and libraries.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import Config, OutputConfig, TrackingConfig, from_yaml, local_path
+from tl_sweep.tracking.record import RECORD, Record, metric_lines
+from tl_sweep.types import UserError
+
+DEFAULTS = {"run": "", "output.dir": str(OutputConfig.dir), "tracking.uri": str(TrackingConfig.uri)}
+MEASURED = ("seconds", "images_per_s", "peak_memory_mb", "cache/")  # of the machine, not of the result
+
+
+def main() -> None:
+    with errors_for_people():
+        values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        if others or not values["run"]:
+            raise UserError("usage: python -m tl_sweep.reproduce run=<mlflow run id, or key>")
+        with tempfile.TemporaryDirectory() as temporary:
+            output_dir = local_path(values["output.dir"])
+            recorded = recorded_files(values["run"], output_dir, values["tracking.uri"], Path(temporary))
+            different = differences(metric_lines(recorded), run_again(recorded, Path(temporary) / "again"))
+    for line in different:
+        print(line)
+    print(f"{values['run']}: {'NOT reproduced' if different else 'reproduced, every metric is equal'}")
+    sys.exit(1 if different else 0)
+
+
+def recorded_files(run: str, output_dir: Path, uri: str, folder: Path) -> Path:
+    """A folder with the run's record and configuration: its own, or ``folder`` filled from the tracking store."""
+    from tl_sweep.tracking.store import download, read_run
+
+    if (output_dir / run / RECORD).exists():
+        return output_dir / run
+    own = Path(read_run(uri, run).tags.get("folder", ""))
+    if (own / RECORD).exists():
+        return own
+    for name in (RECORD, "config.yaml"):
+        download(uri, run, name, folder)
+    return folder
+
+
+def run_again(recorded: Path, folder: Path) -> list[dict[str, float]]:
+    """The metrics of the same configuration, run anew."""
+    from tl_sweep.prepare import make_ready
+    from tl_sweep.train import Position, run_job
+
+    config = as_it_ran(recorded)
+    make_ready([config])
+    folder.mkdir()
+    run_job(config, folder, Position())
+    return metric_lines(folder)
+
+
+def as_it_ran(recorded: Path) -> Config:
+    """The run's configuration, with the number of threads that it had; it tells no tracking store."""
+    config = from_yaml((recorded / "config.yaml").read_text())
+    summary = Record(recorded).summary()
+    if summary is None or summary.status != "FINISHED":
+        raise UserError(f"{recorded}: the run did not finish: there is nothing to compare with")
+    return replace(config, threads=int(summary.tags["threads"]), tracking=replace(config.tracking, uri=None))
+
+
+def differences(expected: list[dict[str, float]], found: list[dict[str, float]]) -> list[str]:
+    """A line for each metric that is not bit-equal, the first ten."""
+    lines = []
+    for old, new in zip(expected, found, strict=True):
+        names = [name for name in {**old, **new} if not name.startswith(MEASURED)]
+        lines += [
+            f"step {int(old['step'])}, {name}: {old.get(name)} was recorded, {new.get(name)} came out"
+            for name in names
+            if repr(old.get(name)) != repr(new.get(name))
+        ]
+    return lines[:10]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""What happens before the first job of a sweep and after its last one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable
+
+from tl_sweep.config import Config, local_path
+from tl_sweep.grid import Grid, Job, recall_from_store
+from tl_sweep.identity import run_folder
+from tl_sweep.prepare import make_ready
+from tl_sweep.report.ending import Ending, print_ending
+from tl_sweep.tracking.delivery import Delivery, Destination, count_waiting, known_run, send_waiting
+from tl_sweep.tracking.record import Record, close_dead
+from tl_sweep.tracking.store import away_warning, set_tags
+
+
+def get_ready(grid: Grid, sweep: str) -> Grid:
+    """Say what there is to do, bring what it needs into place, and let the finished runs belong to this sweep, too.
+
+    Raises:
+        ConfigError, UserError: something cannot be had; nothing was started.
+    """
+    for note in grid.notes():
+        print(f"grid: {note}", flush=True)
+    if grid.unfinished():
+        make_ready([job.config for job in grid.unfinished()])
+        grid = recall_from_store(grid)
+    for output_dir in {local_path(job.config.output.dir) for job in grid.jobs}:
+        close_dead(output_dir)
+    for job in grid.jobs:
+        _adopt(job, sweep)
+    _send_waiting(job.config for job in grid.jobs)
+    print(f"grid: {_counts(grid)}", flush=True)
+    return grid
+
+
+def conclude(
+    grid: Grid, sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
+) -> None:
+    """Send what still waits, and print the sweep's last lines."""
+    _send_waiting(job.config for job in grid.jobs)
+    tracking = grid.jobs[0].config.tracking
+    where = destination_of(grid.jobs[0].config)
+    folders = [run_folder(job.config, job.key) for job in grid.jobs]
+    runs = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
+    recorded = [run for run in runs if run is not None]
+    experiments = [Delivery(folder, where).experiment_id for folder in folders] if where else []
+    print_ending(
+        Ending(
+            sweep=sweep,
+            arguments=arguments,
+            num_jobs=len(grid.jobs),
+            runs=recorded,
+            failures=failures,
+            before=len(grid.jobs) - len(grid.unfinished()),
+            seconds=time.time() - started_at_s,
+            has_baseline=any(not job.config.freeze.pretrained for job in grid.jobs),
+            store=next(((str(tracking.uri), experiment) for experiment in experiments if experiment), None),
+        )
+    )
+    waiting = 0 if where is None else count_waiting(folders, where)
+    if waiting:
+        print(f"{waiting} runs are not whole in the tracking store yet: python -m tl_sweep.sync sends the rest")
+
+
+def destination_of(config: Config) -> Destination | None:
+    tracking = config.tracking
+    return None if tracking.uri is None else Destination(tracking.uri, tracking.experiment)
+
+
+def _adopt(job: Job, sweep: str) -> None:
+    tags = {f"sweep.{sweep}": "yes"}
+    if job.record is None or job.status != "FINISHED" or tags.items() <= job.record.tags.items():
+        return
+    folder = run_folder(job.config, job.key)
+    if folder.is_dir():
+        Record(folder).append("tags", tags=tags)
+    elif job.config.tracking.uri is not None:
+        set_tags(job.config.tracking.uri, job.record.run_id, tags)
+
+
+def _send_waiting(configs: Iterable[Config]) -> None:
+    """A store that does not answer is no reason to stop."""
+    places = {(local_path(config.output.dir), destination_of(config)) for config in configs}
+    for output_dir, destination in places:
+        if destination is None:
+            continue
+        try:
+            send_waiting(output_dir, destination)
+        except Exception as error:  # whatever a store or the way to it can raise; what waits stays where it is
+            print(away_warning(destination.uri, error), file=sys.stderr, flush=True)
+
+
+def _counts(grid: Grid) -> str:
+    words = {
+        "FINISHED": "finished before",
+        "FAILED": "to be tried again",
+        "KILLED": "cut short, to go on",
+        "RUNNING": "cut short, to go on",
+    }
+    states = Counter(words[job.status] for job in grid.jobs if job.status)
+    parts = [f"{count} {state}" for state, count in states.items()]
+    return ", ".join([f"{len(grid.jobs)} jobs", *parts])

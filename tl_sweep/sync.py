@@ -1,0 +1,53 @@
+"""Send to the tracking store whatever of the recorded runs it has not.
+
+    python -m tl_sweep.sync [output.dir=runs] [tracking.uri=sqlite:///mlflow.db] [tracking.experiment=tl_sweep]
+
+Also fills a new store from the runs' folders. What is there already stays as it is; exit code 1 if the store fails.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import OutputConfig, TrackingConfig, local_path
+from tl_sweep.types import UserError
+
+DEFAULTS = {
+    "output.dir": str(OutputConfig.dir),
+    "tracking.uri": str(TrackingConfig.uri),
+    "tracking.experiment": TrackingConfig.experiment,
+}
+
+
+def main() -> None:
+    with errors_for_people():
+        values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        output_dir = local_path(values["output.dir"])
+        if others or not output_dir.is_dir():
+            raise UserError(f"output.dir={output_dir}: there is no such folder; say where the runs are")
+        sync(values["output.dir"], values["tracking.uri"], values["tracking.experiment"])
+
+
+def sync(output_dir: str, uri: str, experiment: str) -> None:
+    """Send everything; prints how many runs had something to send.
+
+    Raises:
+        UserError: the store does not answer or refuses; what was sent until then stays.
+    """
+    from tl_sweep.tracking.delivery import Destination, send_waiting
+    from tl_sweep.tracking.record import close_dead
+    from tl_sweep.tracking.store import masked, open_store
+
+    folder = local_path(output_dir)
+    open_store(uri, experiment)
+    close_dead(folder)
+    try:
+        sent = send_waiting(folder, Destination(uri, experiment), everything=True)
+    except OSError as error:
+        raise UserError(f"tracking.uri={masked(uri)}: {error}") from error
+    print(f"{sent} runs of {folder} sent to {masked(uri)}; it has everything now")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""From the run's folder to a tracking store: in the background, as often as it takes, each event once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
+from tl_sweep.tracking.store import (
+    away_warning,
+    connect,
+    experiment_id,
+    find_run,
+    first_line,
+    masked,
+    metric_name,
+    search,
+)
+
+log = logging.getLogger("tl_sweep")
+
+MOST_PER_BATCH = 1000  # metrics that MLflow takes in one call
+SEND_EVERY_S = 1.0  # epochs on kept features take milliseconds, a call to the store takes more
+HEARTBEAT_S = 60.0
+LONGEST_PAUSE_S = 60.0  # between attempts at a store that does not answer
+LAST_WORD_S = 30.0  # that a finished run waits for a store that answered so far
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A tracking store's address and an experiment in it."""
+
+    uri: str
+    experiment: str
+
+    @property
+    def name(self) -> str:
+        return hashlib.sha256(f"{masked(self.uri)} {self.experiment}".encode()).hexdigest()[:12]
+
+
+class Delivery:
+    """What of one run's record a store has, and the sending of the rest.
+
+    How far it came is kept beside the run. Sending again what a store already has changes nothing there: a run is
+    looked up by its own id before it is created, and metrics carry the time at which they were measured.
+    """
+
+    def __init__(self, folder: Path, destination: Destination) -> None:
+        self.folder, self.destination = folder, destination
+        self.path = folder / STATE / f"sent-{destination.name}.json"
+        self.run_id, self.offset, self.experiment_id = "", 0, ""
+        if self.path.exists():
+            sent = json.loads(self.path.read_text())
+            self.run_id, self.offset, self.experiment_id = sent["run_id"], sent["offset"], sent["experiment_id"]
+
+    @property
+    def is_pending(self) -> bool:
+        return next(Record(self.folder).events(self.offset), None) is not None
+
+    def send(self) -> None:
+        """Send every event that the store has not.
+
+        Raises:
+            MlflowException, OSError: the store failed; what was sent stays sent.
+        """
+        from mlflow.exceptions import MlflowException
+
+        self.path.parent.mkdir(exist_ok=True)
+        with FileLock(f"{self.path}.lock"):
+            try:
+                self._send_all()
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST" or not self.run_id:
+                    raise
+                log.info("run %s is gone from the tracking store: it is recorded there anew", self.run_id)
+                self.forget()
+                self._send_all()
+
+    def forget(self) -> None:
+        """The store has nothing of this run, whatever was sent."""
+        self.run_id, self.offset = "", 0
+
+    def beat(self) -> None:
+        """Tell the store that the run lives."""
+        if self.run_id:
+            self._client.set_tag(self.run_id, "heartbeat", str(int(time.time())))
+
+    @cached_property
+    def _client(self):  # type: ignore[no-untyped-def]
+        return connect(self.destination.uri)
+
+    def _send_all(self) -> None:
+        for kind, group in groupby(Record(self.folder).events(self.offset), key=lambda pair: pair[0]["event"]):
+            events, offsets = zip(*group, strict=True)
+            if kind == "metrics":
+                self._metrics(events)
+            for event in events:
+                match kind:
+                    case "start":
+                        self._start(event)
+                    case "tags":
+                        self._tags(event["tags"])
+                    case "end":
+                        self._end(event)
+            self._keep(offsets[-1])
+
+    def _start(self, event: dict[str, Any]) -> None:
+        from mlflow.entities import Dataset, DatasetInput, Param
+
+        client, where = self._client, self.destination
+        self.experiment_id = experiment_id(client, where.uri, where.experiment)
+        self.run_id = self.run_id or find_run(client, self.experiment_id, event["id"])
+        if not self.run_id:
+            tags = event["tags"] | {"run.id": event["id"]}
+            run = client.create_run(self.experiment_id, event["time_ms"], tags, event["name"])
+            self.run_id = run.info.run_id
+            self._keep(self.offset)
+        else:
+            client.update_run(self.run_id, status="RUNNING")
+            self._tags(event["tags"] | {"error": ""})
+        client.log_batch(self.run_id, params=[Param(name, text) for name, text in event["params"].items()])
+        client.log_inputs(self.run_id, [DatasetInput(Dataset(**event["data"]), tags=[])])
+
+    def _metrics(self, events: Iterable[dict[str, Any]]) -> None:
+        from mlflow.entities import Metric
+
+        metrics = [
+            Metric(metric_name(name), value, event["time_ms"], event["step"])
+            for event in events
+            for name, value in event["values"].items()
+            if math.isfinite(value)
+        ]
+        for first in range(0, len(metrics), MOST_PER_BATCH):
+            self._client.log_batch(self.run_id, metrics=metrics[first : first + MOST_PER_BATCH])
+
+    def _tags(self, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self._client.log_batch(self.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+
+    def _end(self, event: dict[str, Any]) -> None:
+        for path in sorted(path for path in self.folder.iterdir() if path.is_file()):
+            self._client.log_artifact(self.run_id, str(path))
+        if "error" in event:
+            self._tags({"error": masked(event["error"])})
+        self._client.set_terminated(self.run_id, event["status"], event["time_ms"])
+
+    def _keep(self, offset: int) -> None:
+        self.offset = offset
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps({"run_id": self.run_id, "offset": offset, "experiment_id": self.experiment_id}))
+        partial.replace(self.path)
+
+
+class Courier(threading.Thread):
+    """Sends a run's events while it trains; a store that fails costs the training nothing and is tried again."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(name="tracking", daemon=True)  # a store that hangs must not keep a finished run alive
+        self.delivery = delivery
+        self.failures = 0
+        self._last_word = threading.Event()
+
+    def run(self) -> None:
+        beat_s = time.monotonic()
+        while True:
+            is_last = self._last_word.wait(self._pause_s())
+            try:
+                self.delivery.send()
+                if time.monotonic() - beat_s >= HEARTBEAT_S:
+                    self.delivery.beat()
+                    beat_s = time.monotonic()
+                self.failures = 0
+            except Exception as error:  # whatever a store or the way to it can raise: the run must go on
+                self._tell(error)
+            if is_last:
+                return
+
+    def finish(self) -> bool:
+        """Send what is left, if the store has answered so far; returns whether it has everything."""
+        if not self.failures:
+            self._last_word.set()
+            self.join(LAST_WORD_S)
+        return not self.is_alive() and not self.failures
+
+    def _pause_s(self) -> float:
+        return min(LONGEST_PAUSE_S, SEND_EVERY_S * 2**self.failures)
+
+    def _tell(self, error: Exception) -> None:
+        self.failures += 1
+        log.warning("the tracking store failed (attempt %d): %s", self.failures, first_line(error))
+        log.debug("in full", exc_info=error)
+        if self.failures == 1:
+            print(away_warning(self.delivery.destination.uri, error), file=sys.stderr, flush=True)
+
+
+def send_waiting(output_dir: Path, destination: Destination, *, everything: bool = False) -> int:
+    """Send what earlier runs in ``output_dir`` could not; runs that live send for themselves.
+
+    everything: also runs that were meant for another store, or for none, and those that the store has lost. Returns
+    the number of runs that had something to send.
+
+    Raises:
+        MlflowException, OSError: the store failed.
+    """
+    sent = 0
+    there = (
+        {run.tags.get("run.id") for run in search(destination.uri, destination.experiment, "")} if everything else None
+    )
+    for folder in (*folders_in(output_dir), *folders_in(output_dir / REPLACED)):
+        delivery = Delivery(folder, destination)
+        if there is not None and own_id(folder) not in there:
+            delivery.forget()
+        if not delivery.is_pending or not (everything or is_meant_for(folder, destination)):
+            continue
+        with suppress(Timeout), run_lock(folder).acquire(timeout=0):
+            delivery.send()
+            sent += 1
+    return sent
+
+
+def own_id(folder: Path) -> str:
+    return next((event["id"] for event, _ in Record(folder).events() if event["event"] == "start"), "")
+
+
+def is_meant_for(folder: Path, destination: Destination) -> bool:
+    """Whether the run was started with this store as its own."""
+    starts = (event for event, _ in Record(folder).events() if event["event"] == "start")
+    return any(start["destination"] == destination.name for start in starts)
+
+
+def known_run(folder: Path, destination: Destination | None) -> RunRecord | None:
+    """What the folder's record says, with the store's id of the run if that has it; None: no run."""
+    summary = Record(folder).summary()
+    if summary is None or destination is None:
+        return summary
+    return replace(summary, run_id=Delivery(folder, destination).run_id)
+
+
+def count_waiting(folders: Iterable[Path], destination: Destination) -> int:
+    """How many of these runs have something that the store has not."""
+    return sum(Delivery(folder, destination).is_pending for folder in folders)

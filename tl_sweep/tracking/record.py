@@ -1,0 +1,192 @@
+"""A run's own record: an append-only file of events in its folder. Every tracking store holds a copy of it.
+
+A line is one event: ``start`` (once per attempt), ``metrics``, ``tags``, ``end``. Each is on the disk before the call
+returns, and a line that a crash cut short is dropped, so that what was told is never lost and never half there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+RECORD = "record.jsonl"
+STATE = "state"  # a subfolder for what is needed while a run is not done; no artifact
+LOCKS = ".locks"
+REPLACED = "replaced"  # where runs go that were started over
+
+
+@dataclass(frozen=True)
+class RunHeader:
+    """What is known of a run before it starts.
+
+    data: MLflow's dataset entry: name, digest (the fingerprint), source (a path or URL) and profile (counts).
+    """
+
+    name: str
+    tags: dict[str, str]
+    params: dict[str, str]
+    data: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as the reports see it.
+
+    params: the flattened configuration. run_id: MLflow's, if known. started_s: Unix time of the last attempt.
+    """
+
+    run_id: str
+    status: str
+    params: dict[str, str]
+    tags: dict[str, str] = field(repr=False)
+    metrics: dict[str, float] = field(repr=False)
+    started_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """The events of the run in ``folder``."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        return self.folder / RECORD
+
+    def append(self, event: str, **content: Any) -> None:
+        """Write one event and wait until it is on the disk.
+
+        Raises:
+            OSError: it cannot be written, e.g. because the disk is full.
+        """
+        line = json.dumps({"event": event, "time_ms": int(time.time() * 1000), **content}) + "\n"
+        with self.path.open("ab") as file:
+            start = file.tell()
+            try:
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self.path, start)  # on a full disk half a line may stand there
+                raise
+
+    def mend(self) -> None:
+        """Drop a last line that a crash cut short. Only for who holds the run's lock."""
+        if self.path.exists():
+            content = self.path.read_bytes()
+            if not content.endswith(b"\n"):
+                os.truncate(self.path, content.rfind(b"\n") + 1)
+
+    def events(self, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
+        """Whole events from byte ``offset`` on, each with the offset behind it."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                yield json.loads(line), offset
+
+    def steps(self) -> set[int]:
+        """Epochs (and the end's step) whose metrics are recorded."""
+        return {event["step"] for event, _ in self.events() if event["event"] == "metrics"}
+
+    def summary(self) -> RunRecord | None:
+        """The events folded into one: last values, and the status of the last attempt. None: nothing was recorded."""
+        status, started_s = "", 0.0
+        params: dict[str, str] = {}
+        tags: dict[str, str] = {}
+        metrics: dict[str, float] = {}
+        for event, _ in self.events():
+            match event["event"]:
+                case "start":
+                    status, started_s = "RUNNING", event["time_ms"] / 1000
+                    params, tags = event["params"], tags | event["tags"] | {"error": ""}
+                case "metrics":
+                    metrics |= event["values"]
+                case "tags":
+                    tags |= event["tags"]
+                case "end":
+                    status, tags["error"] = event["status"], event.get("error", "")
+        return RunRecord("", status, params, tags, metrics, started_s) if status else None
+
+
+def status_of(folder: Path) -> str | None:
+    """``FINISHED``, ``FAILED``, ``KILLED`` or ``RUNNING`` (or cut short); None: there is no run."""
+    summary = Record(folder).summary()
+    return None if summary is None else summary.status
+
+
+def metric_lines(folder: Path) -> list[dict[str, float]]:
+    """``{"step": …, name: value, …}`` per recorded step, in the order of recording."""
+    return [
+        {"step": event["step"], **event["values"]}
+        for event, _ in Record(folder).events()
+        if event["event"] == "metrics"
+    ]
+
+
+def run_lock(folder: Path) -> FileLock:
+    """Held by the process in which the run lives; the kernel lets go of it when that process ends, however it ends."""
+    locks = folder.parent / LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / folder.name)
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the run's lock; wait for a process that has it."""
+    lock = run_lock(folder)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{folder.name} is being run by another process: waiting for it", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def folders_in(output_dir: Path) -> list[Path]:
+    """Folders of runs, in the order of their names."""
+    return sorted(path.parent for path in output_dir.glob(f"*/{RECORD}")) if output_dir.is_dir() else []
+
+
+def close_dead(output_dir: Path) -> list[Path]:
+    """End, as KILLED, the record of each run whose process is gone. Returns their folders."""
+    return [folder for folder in folders_in(output_dir) if status_of(folder) == "RUNNING" and _close_if_dead(folder)]
+
+
+def _close_if_dead(folder: Path) -> bool:
+    lock = run_lock(folder)
+    try:
+        with lock.acquire(timeout=0):
+            record = Record(folder)
+            record.mend()
+            if status_of(folder) != "RUNNING":  # it ended, or was taken up again, in between
+                return False
+            record.append("end", status="KILLED")
+            return True
+    except Timeout:
+        return False
+
+
+def put_aside(folder: Path) -> Path:
+    """Move what an earlier run left out of the way; returns the new place."""
+    number = 1
+    while (aside := folder.parent / REPLACED / f"{folder.name}-{number}").exists():
+        number += 1
+    aside.parent.mkdir(exist_ok=True)
+    Record(folder).append("tags", tags={"replaced": "yes"})
+    return folder.rename(aside)

@@ -91,7 +91,6 @@ class PlanSweeper(GridSweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         from tl_sweep.forecast import print_plan
-
         from tl_sweep.grid import recall_from_store
 
         grid = recall_from_store(lay_out(self._combinations(arguments), self._compose))

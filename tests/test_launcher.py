@@ -1,0 +1,207 @@
+"""The launcher for one machine: what a job gets, what it tells, and what its end costs the others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import launched
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, TaskFunction
+
+from hydra_plugins.tl_sweep_processes import _pool
+from hydra_plugins.tl_sweep_processes._job import JobSpec
+from hydra_plugins.tl_sweep_processes._pool import Limits, Pool, slots, threads_of_each, visible_gpus
+from tl_sweep import train
+from tl_sweep.config import conf_dir
+
+Launch = Callable[..., list[JobReturn]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light_fork_server() -> Iterator[None]:
+    """Only what these jobs need is preloaded: they compute nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_pool, "PRELOADED", ["torch", "hydra_plugins.tl_sweep_processes._job"])
+        yield
+
+
+@pytest.fixture
+def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[TaskFunction, int], list[JobSpec]]]:
+    """``specs(task, 3)``: jobs of ``task`` with seed 0, 1, 2, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert train  # its import stores the schema
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+
+        def make(task: TaskFunction, count: int) -> list[JobSpec]:
+            made = []
+            for seed in range(count):
+                node = compose("config", [f"seed={seed}"], return_hydra_config=True)
+                HydraConfig.instance().set_config(node)
+                context = HydraContext(GlobalHydra.instance().config_loader(), Callbacks(node))
+                made.append(JobSpec(context, task, node, [f"seed={seed}"], Singleton.get_state()))
+            return made
+
+        yield make
+        HydraConfig.instance().cfg = None
+
+
+def values(returns: list[JobReturn]) -> list[object]:
+    return [returned.return_value for returned in returns]
+
+
+def reasons(returns: list[JobReturn]) -> list[str]:
+    assert {returned.status for returned in returns} == {JobStatus.FAILED}
+    return [str(returned._return_value) for returned in returns]
+
+
+Specs = Callable[[TaskFunction, int], list[JobSpec]]
+
+
+def test_results_come_in_the_order_of_the_jobs_each_from_its_own_process(specs: Specs) -> None:
+    told = values(Pool(Limits(n_jobs=2)).run(specs(launched.tell_surroundings, 3)))
+    assert [answer["seed"] for answer in told] == [0, 1, 2]
+    assert len({answer["pid"] for answer in told} | {os.getpid()}) == 4
+
+
+def test_a_job_gets_the_launchers_directory_and_environment_and_its_own(
+    specs: Specs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = specs(launched.tell_surroundings, 1)
+    monkeypatch.setenv("COLOUR", "red")
+    (told,) = values(Pool(Limits(env_set={"SHAPE": "round"})).run(made))
+    assert (told["COLOUR"], told["SHAPE"], told["directory"]) == ("red", "round", str(tmp_path))
+
+
+def test_cores_are_shared_out(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    told = values(Pool(Limits(n_jobs=3)).run(specs(launched.tell_surroundings, 3)))
+    assert [answer["threads"] for answer in told] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("jobs", "asked", "threads"), [(1, None, None), (2, None, 4), (16, None, 1), (2, "3", None)])
+def test_threads(monkeypatch: pytest.MonkeyPatch, jobs: int, asked: str | None, threads: int | None) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_of_each(jobs) == threads
+
+
+def test_each_job_sees_the_gpu_of_its_slot(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = specs(launched.tell_surroundings, 4)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
+    told = values(Pool(Limits(jobs_per_gpu=2)).run(made))
+    assert sorted(answer["CUDA_VISIBLE_DEVICES"] for answer in told) == ["5", "5", "GPU-7", "GPU-7"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "limits", "expected"),
+    [
+        ("", Limits(), [""]),
+        ("", Limits(n_jobs=3), ["", "", ""]),
+        ("0,1", Limits(), ["0", "1"]),
+        ("0,1", Limits(n_jobs=1), ["0"]),
+        ("0,1,2", Limits(gpus=2, jobs_per_gpu=2), ["0", "1", "0", "1"]),
+        ("0,1", Limits(gpus=0, n_jobs=2), ["", ""]),
+    ],
+)
+def test_slots(monkeypatch: pytest.MonkeyPatch, visible: str, limits: Limits, expected: list[str]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert slots(limits) == expected
+    assert visible_gpus() == [name for name in visible.split(",") if name]
+
+
+def test_lines_come_whole_and_a_common_warning_once(specs: Specs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert values(Pool(Limits()).run(specs(launched.speak, 2))) == [0.0, 1.0]
+    said = capsys.readouterr()
+    assert said.out == "first line\nsecond line\n" * 2
+    assert said.err == "warning: the same\n"
+
+
+# --- ends
+
+
+def test_an_exception_fails_its_job_alone(specs: Specs) -> None:
+    assert reasons(Pool(Limits()).run(specs(launched.fail, 2))) == [
+        "no such thing; mend it",
+        "ZeroDivisionError: by zero",
+    ]
+
+
+def test_a_job_that_is_killed_is_tried_again(specs: Specs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert values(Pool(Limits(n_jobs=2)).run(specs(launched.die_once, 3))) == [0.0, 1.0, 2.0]
+    lines = capsys.readouterr().out.splitlines()
+    why = "was killed by SIGKILL (the system does so when memory runs out): trying it again"
+    assert sorted(lines) == [f"job {number} {why}" for number in (1, 2, 3)]
+
+
+def test_a_job_is_not_tried_for_ever(specs: Specs) -> None:
+    assert reasons(Pool(Limits(max_retries=2)).run(specs(launched.die_always, 1))) == ["was killed by SIGSEGV"]
+    assert reasons(Pool(Limits(max_retries=0)).run(specs(launched.leave, 1))) == [
+        "ended with exit code 3, without a word"
+    ]
+
+
+@pytest.mark.parametrize(("at_once", "reason"), [(2, None), (1, "MemoryError: ")])
+def test_out_of_memory_is_tried_again_where_other_jobs_may_be_to_blame(
+    specs: Specs, at_once: int, reason: str | None
+) -> None:
+    returns = Pool(Limits(n_jobs=at_once)).run(specs(launched.run_out_of_memory, 2))
+    if reason is None:
+        assert values(returns) == [1.0, 1.0]
+    else:
+        assert reasons(returns) == [reason] * 2
+
+
+def test_a_job_has_so_much_time(specs: Specs) -> None:
+    started_s = time.monotonic()
+    (reason,) = reasons(Pool(Limits(timeout_s=4)).run(specs(launched.sleep, 1)))
+    assert reason == "stopped after 4 s, its time limit; the same command goes on"
+    assert time.monotonic() - started_s < 30
+
+
+def wait_for(path: Path) -> int:
+    """The process id that a job wrote down."""
+    deadline_s = time.monotonic() + 60
+    while not (path.exists() and path.read_text()):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    return int(path.read_text())
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_ctrl_c_stops_the_running_jobs_and_starts_no_other(specs: Specs, tmp_path: Path) -> None:
+    made = specs(launched.sleep, 3)
+    pids: list[int] = []
+
+    def press() -> None:
+        pids.extend(wait_for(tmp_path / f"asleep-{seed}") for seed in (0, 1))
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        Pool(Limits(n_jobs=2)).run(made)
+    thread.join()
+    assert not any(map(is_running, pids))
+    assert not (tmp_path / "asleep-2").exists()

@@ -7,7 +7,7 @@ export MPLBACKEND := Agg
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slow check bench ui lock letters clean
+.PHONY: help sweep test test-slow test-faults check bench ui lock letters clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ sweep: $(READY) ## install, then run the embedded sweep: 40 runs on handwritten 
 
 test: $(READY) ## install, then run the tests
 	$(TEST) -m "not slow"
+
+test-faults: $(READY) ## break real sweeps: signals, servers, disks; half an hour, some of it needs root
+	$(BIN)/python scripts/faults.py table=docs/reliability.md $(FAULTS)
 
 test-slow: $(READY) ## the slow tests alone
 	$(TEST) -m slow

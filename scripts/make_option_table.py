@@ -44,12 +44,14 @@ def render() -> str:
         "## Keys",
         "",
         "`???`: the option's file says it; an option's file may set another default, too.",
+        "†: says where and how a run is computed, not what it is: with another value it is still the same run.",
         "",
         "| key | default | allowed | meaning |",
     ]
     lines.append("|---|---|---|---|")
     for path, item in field_paths():
-        lines.append(f"| `{path}` | `{default_of(item)}` | {rules_of(item)} | {item.metadata['doc']} |")
+        mark = " †" if item.metadata["execution"] else ""
+        lines.append(f"| `{path}`{mark} | `{default_of(item)}` | {rules_of(item)} | {item.metadata['doc']} |")
     return "\n".join(lines) + "\n"
 
 

@@ -39,7 +39,7 @@ from tl_sweep.types import UserError
 
 DEFAULTS = {"only": "", "seed": "0", "log": "faults.jsonl", "table": ""}
 TIMED = ("images_per_s", "seconds", "peak_memory_mb", "cache/")
-JOB = ("data.shots=null", "freeze=none", "threads=1", "num_workers=1")  # about half a second per epoch
+JOB = ("data.shots=null", "data.fraction=0.2", "freeze=none", "threads=1", "num_workers=1")  # half a second per epoch
 PATIENCE_S = 900
 
 
@@ -70,6 +70,12 @@ def require(holds: bool, what: str) -> None:
 def start(folder: Path, *words: str, module: str = "tl_sweep.train", env: dict[str, str] | None = None,
           before: Callable[[], None] | None = None) -> subprocess.Popen[str]:  # fmt: skip
     """A command in a session of its own, so that it can be killed whole."""
+
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it
+        if before is not None:
+            before()
+
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "out.txt").open("a") as out:
         return subprocess.Popen(
@@ -80,7 +86,7 @@ def start(folder: Path, *words: str, module: str = "tl_sweep.train", env: dict[s
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=before,
+            preexec_fn=prepare,
         )
 
 

@@ -30,6 +30,7 @@ OWN_ROW = {
     "min_px": 1,
     "patch_px": None,
     "norm": True,
+    "hidden": False,
 }
 
 
@@ -73,6 +74,7 @@ def row(name: str) -> dict[str, Any]:
         "mean": transforms.mean,
         "std": transforms.std,
         "interpolation": transforms.interpolation.value,
+        "hidden": family in FAMILIES and FAMILIES[family].pooled is not None,
         **facts(name, family),
     }
 

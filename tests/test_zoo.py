@@ -321,6 +321,12 @@ def test_the_table_is_torchvisions_registry():
     assert table == {name: registry_row(name) for name in known}
 
 
+def test_heads_with_hidden_layers_are_known():
+    hidden = {name for name, row in architectures().items() if row.hidden}
+    vgg = {f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")}
+    assert hidden == vgg | {"alexnet", "mobilenet_v3_small", "mobilenet_v3_large"}
+
+
 def test_the_families_are_torchvisions_files():
     names = {name for name, row in architectures().items() if row.family not in (None, "residual")}
     files = {name: torchvision.models.get_model_builder(name).__module__.rpartition(".")[2] for name in names}

@@ -221,7 +221,7 @@ def parse(node: DictConfig) -> Config:
         raise ConfigError(problems)
     config = OmegaConf.to_object(node)
     assert isinstance(config, Config)
-    problems = [*_broken_rules(config, ""), *_broken_combinations(config)]
+    problems = [*_broken_rules(config, ""), *_unread_depth(node), *_broken_combinations(config)]
     if problems:
         raise ConfigError(problems)
     return config
@@ -242,8 +242,10 @@ def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
 
 
 def from_yaml(text: str) -> Config:
-    """The inverse of what a run writes down: ``to_dict`` as YAML."""
-    return parse(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))  # type: ignore[arg-type]
+    """The inverse of what a run writes down: ``to_dict`` as YAML. It was checked before the run."""
+    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
+    assert isinstance(config, Config)
+    return config
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -323,6 +325,14 @@ def _broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
         yield f"{name}={given}: must be {' and '.join(text for _, text, _ in wanted)}"
 
 
+def _unread_depth(node: DictConfig) -> Iterator[str]:
+    """A depth is given, and the strategy's file does not refer to it."""
+    depth, name, phases = node.freeze.frozen_stages, node.freeze.name, node.freeze.phases
+    if depth is not None and not any(OmegaConf.is_interpolation(phase, "frozen") for phase in phases):
+        text = f"freeze.frozen_stages={depth}: only freeze=depth reads it, not freeze={name}"
+        yield Misfit(text, unread="freeze.frozen_stages")
+
+
 def _broken_combinations(config: Config) -> Iterator[str]:
     freeze, optim, augment = config.freeze, config.optim, config.augment
     if config.data.shots is not None and config.data.fraction is not None:
@@ -334,9 +344,6 @@ def _broken_combinations(config: Config) -> Iterator[str]:
             yield f"freeze={freeze.name}: how deep? give freeze.frozen_stages=0, 1, … (or several, with -m)"
         elif phase.frozen not in ("all", "half", "each") and not phase.frozen.isdigit():
             yield f"freeze.phases[{index}].frozen={phase.frozen}: allowed: a number of stages, half, all, each"
-    if freeze.frozen_stages is not None and all(phase.frozen != str(freeze.frozen_stages) for phase in freeze.phases):
-        text = f"freeze.frozen_stages={freeze.frozen_stages}: only freeze=depth reads it, not freeze={freeze.name}"
-        yield Misfit(text, unread="freeze.frozen_stages")
     if optim.name == "lbfgs":
         if optim.lr is not None:
             text = f"optim.lr={optim.lr}: L-BFGS searches its own step; drop it, or use optim=sgd"

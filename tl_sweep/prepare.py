@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_sweep.config import Config, ConfigError, local_path
-from tl_sweep.models.names import architecture_label
+from tl_sweep.models.names import architecture, architecture_label
 from tl_sweep.models.weights import WeightsFile, WeightsSource, description_of, fetch, resolve, verified
 from tl_sweep.types import UserError
 
@@ -55,9 +55,11 @@ def weights_file(config: Config) -> WeightsFile | None:
 
 
 def uses_pooled_head(config: Config) -> bool:
-    """Whether the weights know no hidden linear layers, as those trained here; so does their baseline."""
+    """Whether the authors' hidden linear layers are left out: weights trained here know none, nor does their baseline."""
     from tl_sweep.runs import assembled_weights
 
+    if not architecture(config.model.name).hidden:
+        return False
     source = resolve(config.model, local_path(config.weights.dir))
     match source.kind:
         case "letters":

@@ -28,7 +28,7 @@ class Architecture:
     family: name of its stage table; None: there is none.
     weights: URL by torchvision's enum name; default: the name that ``imagenet`` stands for.
     min_px: side of the smallest square it can read; patch_px: the side must be a multiple of this.
-    norm: it has normalisation layers.
+    norm: it has normalisation layers. hidden: its authors' head has hidden linear layers.
     """
 
     family: str | None
@@ -40,6 +40,7 @@ class Architecture:
     min_px: int
     patch_px: int | None
     norm: bool
+    hidden: bool
 
 
 @cache

@@ -55,7 +55,7 @@ def weights_file(config: Config) -> WeightsFile | None:
 
 
 def uses_pooled_head(config: Config) -> bool:
-    """Whether the authors' hidden linear layers are left out: weights trained here know none, nor does their baseline."""
+    """Whether the authors' hidden linear layers are left out: weights trained here know none, nor do baselines."""
     from tl_sweep.runs import assembled_weights
 
     if not architecture(config.model.name).hidden:

@@ -32,6 +32,7 @@ def speak(node: DictConfig) -> float:
     progress_log.info("", extra={"epoch": Epoch("a title", 3, 7)})
     print("line")
     print("warning: the same", file=sys.stderr)
+    print("the end", end="")
     return float(node.seed)
 
 

@@ -98,7 +98,7 @@ def configured(make_config: MakeConfig, weights_of: Callable[[Config], Path]) ->
     """A backbone with a weight file and a strategy with epochs enough for its phases, at 32 px."""
 
     def make(net: str, strategy: str, **values: Any) -> Config:
-        freeze = {"freeze": {"frozen_stages": 2, "phases": [{"frozen": "2"}]}} if strategy == "depth" else {}
+        freeze = {"freeze": {"frozen_stages": 2}} if strategy == "depth" else {}
         epochs = {"gradual": 8, "lp_ft": 4}.get(strategy, 3)
         chosen = {"data": {"image_size": 32, "shots": 5}, "epochs": epochs, "cache": {"enabled": "True"}}
         config = make_config({"model": net, "freeze": strategy}, **merged(merged(chosen, freeze), values))

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from tl_sweep import sync
 from tl_sweep.config import Config
 from tl_sweep.tracking import delivery
-from tl_sweep.tracking.delivery import Delivery, Destination, count_waiting, send_waiting
+from tl_sweep.tracking.delivery import Delivery, Destination, Sent, count_waiting, send_waiting
 from tl_sweep.tracking.record import Record, RunHeader, close_dead, folders_in, hold, put_aside
 from tl_sweep.tracking.store import connect, experiment_id, masked
 from tl_sweep.tracking.tracker import Tracker
@@ -188,7 +188,7 @@ def test_what_waits_is_sent_by_the_next_run_but_not_what_lives_or_belongs_elsewh
     recorded(tmp_path / "elsewhere", replace(destination, experiment="other"))
     recorded(tmp_path / "nowhere", None)
     with hold(living.folder):
-        assert send_waiting(tmp_path, destination) == 1
+        assert send_waiting(tmp_path, destination) == Sent(sent=1, alive=1)
     assert not Delivery(mine.folder, destination).is_pending
     assert count_waiting(folders_in(tmp_path), destination) == 3
 

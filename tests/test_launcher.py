@@ -24,6 +24,7 @@ from hydra_plugins.tl_sweep_processes._job import JobSpec
 from hydra_plugins.tl_sweep_processes._pool import Limits, Pool, slots, threads_of_each, visible_gpus
 from tl_sweep import train
 from tl_sweep.config import conf_dir
+from tl_sweep.types import UserError
 
 Launch = Callable[..., list[JobReturn]]
 
@@ -32,7 +33,11 @@ Launch = Callable[..., list[JobReturn]]
 def light_fork_server() -> Iterator[None]:
     """Only what these jobs need is preloaded: they compute nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_pool, "PRELOADED", ["torch", "hydra_plugins.tl_sweep_processes._job"])
+        patch.setattr(
+            _pool,
+            "PRELOADED",
+            ["hydra_plugins.tl_sweep_processes._server", "torch", "hydra_plugins.tl_sweep_processes._job"],
+        )
         yield
 
 
@@ -124,10 +129,31 @@ def test_slots(monkeypatch: pytest.MonkeyPatch, visible: str, limits: Limits, ex
     assert visible_gpus() == [name for name in visible.split(",") if name]
 
 
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        (Limits(n_jobs=-1), "hydra.launcher.n_jobs=-1: must be at least 1"),
+        (Limits(n_jobs=0), "hydra.launcher.n_jobs=0: must be at least 1"),
+        (Limits(jobs_per_gpu=0), "hydra.launcher.jobs_per_gpu=0: must be at least 1"),
+        (Limits(gpus=-1), "hydra.launcher.gpus=-1: must be at least 0"),
+    ],
+)
+def test_a_launcher_without_a_place_for_a_job_is_refused(limits: Limits, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        Pool(limits)
+
+
+def test_without_gpus_a_job_sees_none(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = specs(launched.tell_surroundings, 1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    (told,) = values(Pool(Limits(gpus=0)).run(made))
+    assert told["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_lines_come_whole_and_a_common_warning_once(specs: Specs, capsys: pytest.CaptureFixture[str]) -> None:
     assert values(Pool(Limits()).run(specs(launched.speak, 2))) == [0.0, 1.0]
     said = capsys.readouterr()
-    assert said.out == "first line\nsecond line\n" * 2
+    assert said.out == "first line\nsecond line\nthe end\n" * 2
     assert said.err == "warning: the same\n"
 
 

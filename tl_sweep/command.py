@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from tl_sweep.tracking.store import masked
 from tl_sweep.types import UserError, did_you_mean
 
 
@@ -18,7 +19,7 @@ def errors_for_people() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print("error: " + "\n       ".join(str(error).splitlines()), file=sys.stderr)
+        print("error: " + "\n       ".join(masked(str(error)).splitlines()), file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt as stop:
         print("stopped", file=sys.stderr)
@@ -31,10 +32,10 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Inside, SIGTERM raises ``Terminated``; a second one ends the process at once."""
+    """Inside, SIGTERM raises ``Terminated``. Another one changes nothing: what is being closed gets closed."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Terminated
 
     if threading.current_thread() is not threading.main_thread():  # only there can signals be handled

@@ -9,18 +9,19 @@ import socket
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import yaml
 
-from tl_sweep.config import Config, flatten, to_dict
+from tl_sweep.config import Config, to_dict
+from tl_sweep.identity import params_of, text_of, title
 from tl_sweep.models.names import architecture_label
 from tl_sweep.models.weights import description_of
 from tl_sweep.tracking.record import RunHeader
 from tl_sweep.tracking.store import masked
 from tl_sweep.training.freeze import Phase, trainable_parameters
-from tl_sweep.training.rates import head_lr_of, solver_of
+from tl_sweep.training.rates import solver_of
 
 if TYPE_CHECKING:
     from tl_sweep.assemble import Run
@@ -29,19 +30,11 @@ if TYPE_CHECKING:
 PACKAGES = ("tl-sweep", "torch", "torchvision", "hydra-core", "mlflow", "numpy")
 
 
-def title(config: Config) -> str:
-    """Differing parts first, since MLflow cuts names near 20 characters: ``early lr0.001 resnet18 s0``."""
-    lr = head_lr_of(config)
-    rate = solver_of(config) if lr is None else f"lr{lr:g}"
-    depth = "" if config.freeze.frozen_stages is None else str(config.freeze.frozen_stages)
-    return f"{config.freeze.name}{depth} {rate} {architecture_label(config.model)} s{config.seed}"
-
-
 def header(folder: Path, config: Config, run: Run, position: Position) -> RunHeader:
     return RunHeader(
         name=title(config),
         tags={"key": folder.name, "folder": str(folder), **_tags(config, run, position)},
-        params={name: masked(_text(value)) for name, value in flatten(to_dict(config)).items()},
+        params=params_of(config),
         data={
             "name": run.images.name,
             "digest": f"{run.images.fingerprint[:17]}-{run.splits.digest[:17]}",  # MLflow keeps one entry per digest
@@ -66,7 +59,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
     tags = {
         "backbone": architecture_label(config.model),
         "strategy": config.freeze.name,
-        "init": _text(config.model.weights) if run.weights else "random",
+        "init": text_of(config.model.weights) if run.weights else "random",
         "trainable": ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
         "solver": solver_of(config),
         "control": "random features" if _learns_only_the_head(run) and run.weights is None else "",
@@ -108,10 +101,6 @@ def git_state() -> dict[str, str]:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _text(value: Any) -> str:
-    return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
 
 
 def _phase_text(phase: Phase, num_stages: int) -> str:

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from tl_sweep.config import local_path
-from tl_sweep.describe import title
 from tl_sweep.grid import Grid, Job
+from tl_sweep.identity import title
 from tl_sweep.models.names import architecture_label
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
+from tl_sweep.tracking.store import masked
 
 MOST_LISTED = 40
 SAME_WORK = ("data.name", "data.image_size", "data.shots", "data.fraction", "augment.views")
@@ -60,7 +61,7 @@ def print_plan(grid: Grid) -> None:
     left = grid.unfinished()
     for job in left[:MOST_LISTED]:
         console.print(
-            f"  {job.status.lower() or 'to run':9} {title(job.config)}: {' '.join(job.overrides)}", markup=False
+            f"  {job.status.lower() or 'to run':9} {title(job.config)}: {masked(' '.join(job.overrides))}", markup=False
         )
     if len(left) > MOST_LISTED:
         console.print(f"  … and {len(left) - MOST_LISTED} more")

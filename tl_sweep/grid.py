@@ -1,6 +1,7 @@
 """From overrides with several values to the jobs that are left once nothing means nothing and nothing is there twice.
 
-Nothing is started here, downloaded or made: ``tl_sweep.plan`` prints what this finds, the sweeper runs it.
+Nothing is started here: ``tl_sweep.plan`` prints what this finds, the sweeper runs it. Data sets are opened, since the
+grid depends on them; a public one that is not here yet is downloaded.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ def _read_all(combinations: list[list[str]], compose: Compose) -> tuple[list[Job
         mistakes.update(problem for problem in problems if not isinstance(problem, Misfit))
         dropped.update(problems[:1])
         jobs += [] if job is None else [job]
-    by_nobody = {unread[key]: count for key, count in ignored.items() if count == len(combinations)}
+    sensible = len(combinations) - sum(dropped.values())
+    by_nobody = {unread[key]: count for key, count in ignored.items() if count >= sensible > 0}
     raise_all(mistakes or by_nobody or ({} if jobs else dropped), len(combinations))
     return jobs, dropped, ignored
 

@@ -1,4 +1,4 @@
-"""What a run is, as a key: two jobs with one key mean the same, and one of them is enough.
+"""What a run is, as a key and in words: two jobs with one key mean the same, and one of them is enough.
 
 The key is a hash of what defines the result: the configuration without execution settings, its rates resolved and
 without what its solver does not read; the data set's fingerprint; what the starting weights are. Finding it needs
@@ -14,8 +14,10 @@ from typing import Any
 
 from tl_sweep.config import Config, field_paths, flatten, local_path, to_dict
 from tl_sweep.letters import RECIPE
-from tl_sweep.models.weights import digest_of
+from tl_sweep.models.names import architecture_label
+from tl_sweep.models.weights import verified
 from tl_sweep.prepare import open_images, uses_pooled_head, weights_source
+from tl_sweep.tracking.store import masked
 from tl_sweep.training.rates import backbone_scale_of, head_lr_of, solver_of, weight_decay_of
 
 SCHEMA = 1  # raise it when the same key would no longer give the same result
@@ -55,6 +57,23 @@ def meaning(config: Config) -> dict[str, Any]:
     }
 
 
+def title(config: Config) -> str:
+    """Differing parts first, since MLflow cuts names near 20 characters: ``early lr0.001 resnet18 s0``."""
+    lr = head_lr_of(config)
+    rate = solver_of(config) if lr is None else f"lr{lr:g}"
+    depth = "" if config.freeze.frozen_stages is None else str(config.freeze.frozen_stages)
+    return f"{config.freeze.name}{depth} {rate} {architecture_label(config.model)} s{config.seed}"
+
+
+def params_of(config: Config) -> dict[str, str]:
+    """The whole configuration, flat, as text: what a store shows of it."""
+    return {name: masked(text_of(value)) for name, value in flatten(to_dict(config)).items()}
+
+
+def text_of(value: Any) -> str:
+    return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
+
+
 def run_folder(config: Config, key: str) -> Path:
     return local_path(config.output.dir) / key
 
@@ -70,7 +89,7 @@ def weights_identity(config: Config) -> str | None:
         return f"run {source.run_id}"
     promised = max(source.sha256_prefixes, key=len, default="")
     assert source.path is not None
-    return (promised or digest_of(source.path))[:HASH_DIGITS]
+    return (promised or verified(source.path).sha256)[:HASH_DIGITS]
 
 
 def _strategy(config: Config) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tl_sweep.command import errors_for_people, read_arguments
 from tl_sweep.config import Config, OutputConfig, TrackingConfig, from_yaml, local_path
+from tl_sweep.tracking.delivery import own_id
 from tl_sweep.tracking.record import RECORD, Record, metric_lines
 from tl_sweep.types import UserError
 
@@ -30,7 +31,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             output_dir = local_path(values["output.dir"])
             recorded = recorded_files(values["run"], output_dir, values["tracking.uri"], Path(temporary))
-            different = differences(metric_lines(recorded), run_again(recorded, Path(temporary) / "again"))
+            different = differences(
+                metric_lines(recorded), run_again(recorded, Path(temporary) / "again", values["tracking.uri"])
+            )
     for line in different:
         print(line)
     print(f"{values['run']}: {'NOT reproduced' if different else 'reproduced, every metric is equal'}")
@@ -43,39 +46,40 @@ def recorded_files(run: str, output_dir: Path, uri: str, folder: Path) -> Path:
 
     if (output_dir / run / RECORD).exists():
         return output_dir / run
-    own = Path(read_run(uri, run).tags.get("folder", ""))
-    if (own / RECORD).exists():
+    tags = read_run(uri, run).tags
+    own = Path(tags.get("folder", ""))
+    if own_id(own) == tags.get("run.id"):  # not a later run of the same key
         return own
     for name in (RECORD, "config.yaml"):
         download(uri, run, name, folder)
     return folder
 
 
-def run_again(recorded: Path, folder: Path) -> list[dict[str, float]]:
+def run_again(recorded: Path, folder: Path, uri: str) -> list[dict[str, float]]:
     """The metrics of the same configuration, run anew."""
     from tl_sweep.prepare import make_ready
     from tl_sweep.train import Position, run_job
 
-    config = as_it_ran(recorded)
+    config = as_it_ran(recorded, uri)
     make_ready([config])
     folder.mkdir()
-    run_job(config, folder, Position())
+    run_job(replace(config, tracking=replace(config.tracking, uri=None)), folder, Position())
     return metric_lines(folder)
 
 
-def as_it_ran(recorded: Path) -> Config:
-    """The run's configuration, with the number of threads that it had; it tells no tracking store."""
+def as_it_ran(recorded: Path, uri: str) -> Config:
+    """The run's configuration, with the number of threads that it had. uri: where to look up other runs."""
     config = from_yaml((recorded / "config.yaml").read_text())
     summary = Record(recorded).summary()
     if summary is None or summary.status != "FINISHED":
         raise UserError(f"{recorded}: the run did not finish: there is nothing to compare with")
-    return replace(config, threads=int(summary.tags["threads"]), tracking=replace(config.tracking, uri=None))
+    return replace(config, threads=int(summary.tags["threads"]), tracking=replace(config.tracking, uri=uri))
 
 
 def differences(expected: list[dict[str, float]], found: list[dict[str, float]]) -> list[str]:
     """A line for each metric that is not bit-equal, the first ten."""
-    lines = []
-    for old, new in zip(expected, found, strict=True):
+    lines = [] if len(expected) == len(found) else [f"{len(expected)} steps were recorded, {len(found)} came out"]
+    for old, new in zip(expected, found, strict=False):
         names = [name for name in {**old, **new} if not name.startswith(MEASURED)]
         lines += [
             f"step {int(old['step'])}, {name}: {old.get(name)} was recorded, {new.get(name)} came out"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 
 from tl_sweep.config import Config, local_path
 from tl_sweep.grid import Grid, Job, recall_from_store
-from tl_sweep.identity import run_folder
+from tl_sweep.identity import params_of, run_folder
 from tl_sweep.prepare import make_ready
 from tl_sweep.report.ending import Ending, print_ending
 from tl_sweep.tracking.delivery import Delivery, Destination, count_waiting, known_run, send_waiting
-from tl_sweep.tracking.record import Record, close_dead
-from tl_sweep.tracking.store import away_warning, set_tags
+from tl_sweep.tracking.record import adopt, close_dead, hold
+from tl_sweep.tracking.store import StoreAway, away_warning, set_tags
 
 
 def get_ready(grid: Grid, sweep: str) -> Grid:
@@ -28,32 +29,51 @@ def get_ready(grid: Grid, sweep: str) -> Grid:
     if grid.unfinished():
         make_ready([job.config for job in grid.unfinished()])
         grid = recall_from_store(grid)
-    for output_dir in {local_path(job.config.output.dir) for job in grid.jobs}:
-        close_dead(output_dir)
     for job in grid.jobs:
         _adopt(job, sweep)
-    _send_waiting(job.config for job in grid.jobs)
+    tidy([job.config for job in grid.jobs])
     print(f"grid: {_counts(grid)}", flush=True)
     return grid
+
+
+def tidy(configs: list[Config]) -> None:
+    """Close the records of runs whose process is gone, and send what waits.
+
+    A store that does not answer, or refuses a run, is no reason to stop: what waits stays where it is.
+    """
+    for output_dir in {local_path(config.output.dir) for config in configs}:
+        close_dead(output_dir)
+    for output_dir, destination in {(local_path(config.output.dir), destination_of(config)) for config in configs}:
+        if destination is None:
+            continue
+        try:
+            refused = send_waiting(output_dir, destination).refused
+        except StoreAway as away:
+            print(away_warning(destination.uri, away.__cause__ or away), file=sys.stderr, flush=True)
+            continue
+        if refused:
+            print(f"warning: the tracking store refuses {len(refused)} runs; {refused[0]}", file=sys.stderr, flush=True)
 
 
 def conclude(
     grid: Grid, sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
 ) -> None:
     """Send what still waits, and print the sweep's last lines."""
-    _send_waiting(job.config for job in grid.jobs)
+    tidy([job.config for job in grid.jobs])
     tracking = grid.jobs[0].config.tracking
     where = destination_of(grid.jobs[0].config)
     folders = [run_folder(job.config, job.key) for job in grid.jobs]
-    runs = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
-    recorded = [run for run in runs if run is not None]
+    found = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
+    runs = [  # in this sweep's words: a run that was made by another command may spell its settings otherwise
+        replace(run, params=params_of(job.config)) for run, job in zip(found, grid.jobs, strict=True) if run is not None
+    ]
     experiments = [Delivery(folder, where).experiment_id for folder in folders] if where else []
     print_ending(
         Ending(
             sweep=sweep,
             arguments=arguments,
             num_jobs=len(grid.jobs),
-            runs=recorded,
+            runs=runs,
             failures=failures,
             before=len(grid.jobs) - len(grid.unfinished()),
             seconds=time.time() - started_at_s,
@@ -72,26 +92,15 @@ def destination_of(config: Config) -> Destination | None:
 
 
 def _adopt(job: Job, sweep: str) -> None:
-    tags = {f"sweep.{sweep}": "yes"}
-    if job.record is None or job.status != "FINISHED" or tags.items() <= job.record.tags.items():
+    if job.record is None or job.status != "FINISHED":
         return
     folder = run_folder(job.config, job.key)
     if folder.is_dir():
-        Record(folder).append("tags", tags=tags)
+        with hold(folder):
+            adopt(folder, sweep)
     elif job.config.tracking.uri is not None:
-        set_tags(job.config.tracking.uri, job.record.run_id, tags)
-
-
-def _send_waiting(configs: Iterable[Config]) -> None:
-    """A store that does not answer is no reason to stop."""
-    places = {(local_path(config.output.dir), destination_of(config)) for config in configs}
-    for output_dir, destination in places:
-        if destination is None:
-            continue
-        try:
-            send_waiting(output_dir, destination)
-        except Exception as error:  # whatever a store or the way to it can raise; what waits stays where it is
-            print(away_warning(destination.uri, error), file=sys.stderr, flush=True)
+        with suppress(StoreAway):  # the run stays what it is; the table has it all the same
+            set_tags(job.config.tracking.uri, job.record.run_id, {f"sweep.{sweep}": "yes"})
 
 
 def _counts(grid: Grid) -> str:
@@ -99,7 +108,7 @@ def _counts(grid: Grid) -> str:
         "FINISHED": "finished before",
         "FAILED": "to be tried again",
         "KILLED": "cut short, to go on",
-        "RUNNING": "cut short, to go on",
+        "RUNNING": "cut short or being run",
     }
     states = Counter(words[job.status] for job in grid.jobs if job.status)
     parts = [f"{count} {state}" for state, count in states.items()]

@@ -42,11 +42,11 @@ def sync(output_dir: str, uri: str, experiment: str) -> None:
     folder = local_path(output_dir)
     open_store(uri, experiment)
     close_dead(folder)
-    try:
-        sent = send_waiting(folder, Destination(uri, experiment), everything=True)
-    except OSError as error:
-        raise UserError(f"tracking.uri={masked(uri)}: {error}") from error
-    print(f"{sent} runs of {folder} sent to {masked(uri)}; it has everything now")
+    result = send_waiting(folder, Destination(uri, experiment), everything=True)
+    alive = f"; {result.alive} are being run and send for themselves" if result.alive else ""
+    print(f"{result.sent} runs of {folder} sent to {masked(uri)}{alive}")
+    if result.refused:
+        raise UserError("\n".join(["the tracking store refuses some:", *result.refused]))
 
 
 if __name__ == "__main__":

@@ -51,11 +51,13 @@ class Position:
 def run_job(config: Config, folder: Path, position: Position) -> float:
     """Train, test and record one run in ``folder``, or go on with it; returns the validation accuracy that its sweep
     maximises. Only for the process that holds the run's lock."""
-    from tl_sweep import describe
     from tl_sweep.assemble import open_store
+    from tl_sweep.identity import title
     from tl_sweep.progress import job_line
     from tl_sweep.sweep import destination_of
+    from tl_sweep.tracking.record import STATE
     from tl_sweep.tracking.tracker import Tracker
+    from tl_sweep.training.resume import Checkpoints
 
     tracker = Tracker(folder, destination_of(config))
     status, reason = "FAILED", ""
@@ -74,7 +76,8 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
         raise
     finally:
         tracker.close(status, reason)
-    print(job_line(describe.title(config), position, metrics, tracker.run_id), flush=True)
+    Checkpoints(folder / STATE).remove()
+    print(job_line(title(config), position, metrics, tracker.run_id), flush=True)
     return metrics["best/val_acc"]
 
 
@@ -83,6 +86,7 @@ def train_and_test(
 ) -> dict[str, float]:
     """The run itself: everything between the opening and the closing of its record; returns its final metrics."""
     from tl_sweep import assemble, describe, results
+    from tl_sweep.identity import title
     from tl_sweep.progress import EpochProgress
     from tl_sweep.tracking.record import STATE
     from tl_sweep.training.loop import fit
@@ -92,12 +96,14 @@ def train_and_test(
     run = assemble.assemble(config, store, shared=position.num_jobs > 1)
     tracker.open(describe.header(folder, config, run, position))
     describe.write_inputs(folder, config, run)
-    log.info("%s: %s; %s", describe.title(config), " ".join(position.overrides), describe.counts(run))
+    log.info("%s: %s; %s", title(config), " ".join(position.overrides), describe.counts(run))
     for note in (*run.images.notes, *run.splits.notes):
         log.info(note)
     checkpoints = Checkpoints(folder / STATE)
     started_s -= checkpoints.load(run.state, run.setup)
-    with EpochProgress(describe.title(config), config.epochs, position) as progress:
+    if not run.state.epoch:  # whatever an attempt without a state has left belongs to other weights
+        (folder / results.PREDICTIONS).unlink(missing_ok=True)
+    with EpochProgress(title(config), config.epochs, position) as progress:
         for record in fit(run.state, run.setup):
             tracker.metrics(record.metrics, record.epoch)
             checkpoints.save(run.state, run.setup, time.perf_counter() - started_s)
@@ -106,7 +112,6 @@ def train_and_test(
     outcome = results.test_and_save(folder, config, run, time.perf_counter() - started_s)
     tracker.metrics(outcome.metrics, run.state.epoch)
     tracker.tags(outcome.tags)
-    checkpoints.remove()
     log.info("finished: %s", outcome.metrics)
     return outcome.metrics
 
@@ -116,6 +121,7 @@ def task(node: DictConfig) -> float:
     from tl_sweep.grid import lay_out, recall_from_store
     from tl_sweep.identity import key_of, run_folder
     from tl_sweep.prepare import make_ready
+    from tl_sweep.sweep import tidy
 
     config, position = parse(node), _position()
     if position.sweep_id:  # the sweep has prepared all its jobs before the first
@@ -124,10 +130,12 @@ def task(node: DictConfig) -> float:
     if grid.unfinished():
         make_ready([config])
         grid = recall_from_store(grid)
+    tidy([config])
     (job,) = grid.jobs
     folder = run_folder(config, job.key)
     if job.record is not None and job.status == "FINISHED":
-        print(f"finished before: {folder}; resume=force runs it again", flush=True)
+        where = folder if folder.exists() else f"run {job.record.run_id}"
+        print(f"finished before: {where}; resume=force runs it again", flush=True)
         return job.record.metrics["best/val_acc"]
     return run_once(config, folder, position)
 
@@ -135,13 +143,14 @@ def task(node: DictConfig) -> float:
 def run_once(config: Config, folder: Path, position: Position) -> float:
     """Run the job of ``folder``, unless another process has finished it by the time that this one may."""
     from tl_sweep.logs import log_to
-    from tl_sweep.tracking.record import Record, hold, put_aside
+    from tl_sweep.tracking.record import Record, adopt, hold, put_aside
 
     with terminable(), hold(folder):
         earlier = Record(folder).summary()
         if earlier is not None and starts_over(config, earlier, position):
             put_aside(folder)
         elif earlier is not None and earlier.status == "FINISHED":
+            adopt(folder, position.sweep_id)
             return earlier.metrics["best/val_acc"]
         folder.mkdir(parents=True, exist_ok=True)
         with log_to(folder / "run.log"):

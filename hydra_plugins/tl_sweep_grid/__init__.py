@@ -1,5 +1,6 @@
 """The grid sweeper: every job is checked before the first one starts, and the sweep ends with its table."""
 
+import copy
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,10 +13,13 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from tl_sweep.config import field_paths
 from tl_sweep.grid import Job, expand, lay_out, sweep_id
 from tl_sweep.types import JobFailed
+
+VALUES = frozenset(path for path, _ in field_paths())
 
 
 @dataclass
@@ -42,6 +46,7 @@ class GridSweeper(Sweeper):
 
     def __init__(self, params: DictConfig, **_for_the_jobs: Any) -> None:
         self.params = {str(key): value for key, value in params.items()}
+        self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.loader, self.job_config = hydra_context.config_loader, config
@@ -80,9 +85,18 @@ class GridSweeper(Sweeper):
         return expand(OverridesParser.create().parse_overrides([*named, *arguments]))
 
     def _compose(self, job: list[str]) -> DictConfig:
-        node = self.loader.load_sweep_config(self.job_config, job)
-        with read_write(node), open_dict(node):
-            del node["hydra"]
+        """The job's configuration. Hydra composes once per choice of options (0.1 s); plain values are put in here."""
+        overrides = OverridesParser.create().parse_overrides(job)
+        values = [o for o in overrides if not (o.is_add() or o.is_delete()) and o.key_or_group in VALUES]
+        choices = tuple(str(override.input_line) for override in overrides if override not in values)
+        if choices not in self.composed:
+            node = self.loader.load_sweep_config(self.job_config, list(choices))
+            with read_write(node), open_dict(node):
+                del node["hydra"]
+            self.composed[choices] = node
+        node = copy.deepcopy(self.composed[choices])
+        for override in values:
+            OmegaConf.update(node, override.key_or_group, override.value(), merge=True)
         return node
 
 

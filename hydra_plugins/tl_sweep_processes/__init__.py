@@ -17,8 +17,9 @@ class ProcessesConfig:
     """``hydra/launcher=processes``, the default.
 
     n_jobs: at once; null: as many as there are GPU slots, one where there is no GPU. gpus: how many to use; null: all
-    that are visible. jobs_per_gpu: slots on each. timeout_s: of one job. max_retries: of a job that was killed, or ran
-    out of memory beside others. env_set: environment variables of the jobs.
+    that are visible; 0: none, for any number of jobs on the CPU. jobs_per_gpu: slots on each. timeout_s: of one job.
+    max_retries: of a job that was killed, or ran out of memory beside others. env_set: environment variables of the
+    jobs.
     """
 
     _target_: str = "hydra_plugins.tl_sweep_processes.ProcessesLauncher"

@@ -29,6 +29,7 @@ class Board:
             console=Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
+            redirect_stdout=sys.stdout.isatty(),  # else what goes to a file would land on the terminal
         )
         self.task = self.bar.add_task("", total=num_jobs, note="")
 

@@ -89,9 +89,11 @@ def run_in_process(pickled_spec: bytes, surroundings: Surroundings, connection: 
     os.environ.update(surroundings.environment)  # before anything touches CUDA
     os.chdir(surroundings.directory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launcher, which ends its jobs by SIGTERM
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which the fork server ignores
     threading.Thread(target=_end_with_parent, daemon=True).start()
     messages = Messages(connection)
-    sys.stdout, sys.stderr = Sender(messages, is_error=False), Sender(messages, is_error=True)
+    senders = Sender(messages, is_error=False), Sender(messages, is_error=True)
+    sys.stdout, sys.stderr = senders
     progress_log.addHandler(EpochSender(messages))
     if surroundings.num_threads is not None:
         import torch
@@ -110,6 +112,9 @@ def run_in_process(pickled_spec: bytes, surroundings: Surroundings, connection: 
         )
     except KeyboardInterrupt:
         sys.exit(STOPPED)
+    finally:
+        for sender in senders:
+            sender.finish()
     messages.send(_outcome(returned))
 
 
@@ -146,6 +151,11 @@ class Sender(io.TextIOBase):
             for line in whole:
                 self.messages.send(Text(line, self.is_error))
         return len(text)
+
+    def finish(self) -> None:
+        """Send a last line that has no end."""
+        if self.line:
+            self.write("\n")
 
 
 class EpochSender(logging.Handler):

@@ -29,9 +29,10 @@ from hydra_plugins.tl_sweep_processes._job import (
 )
 from tl_sweep.command import terminable
 from tl_sweep.progress import Epoch
-from tl_sweep.types import JobFailed
+from tl_sweep.types import JobFailed, UserError
 
-PRELOADED = [  # imports alone, no tensor operation: neither OpenMP nor CUDA survives a fork
+PRELOADED = [  # the signals first, then imports alone, no tensor operation: neither OpenMP nor CUDA survives a fork
+    "hydra_plugins.tl_sweep_processes._server",
     "torch",
     "torch._dynamo",
     "torchvision",
@@ -84,6 +85,7 @@ class Pool:
         self.limits = limits
         self.slots = slots(limits)
         self.free = list(self.slots)
+        self.hides_gpus = any(self.slots) or limits.gpus == 0
         self.running: list[Running] = []
 
     def run(self, specs: Sequence[JobSpec]) -> list[JobReturn]:
@@ -119,7 +121,9 @@ class Pool:
     def _start(self, place: int, spec: JobSpec) -> None:
         slot = self.free.pop(0)
         here, there = multiprocessing.Pipe(duplex=False)
-        environment = dict(os.environ) | self.limits.env_set | ({"CUDA_VISIBLE_DEVICES": slot} if slot else {})
+        environment = (
+            dict(os.environ) | self.limits.env_set | ({"CUDA_VISIBLE_DEVICES": slot} if self.hides_gpus else {})
+        )
         surroundings = Surroundings(os.getcwd(), environment, threads_of_each(len(self.slots)))
         process = fork_server().Process(target=run_in_process, args=(cloudpickle.dumps(spec), surroundings, there))
         process.start()
@@ -184,8 +188,8 @@ class Pool:
             for job in self.running:
                 job.process.terminate()
             deadline_s = time.monotonic() + GRACE_S
-            for job in self.running:
-                job.process.join(max(0.0, deadline_s - time.monotonic()))
+            while self.running and time.monotonic() < deadline_s:
+                self._ended()  # what they say meanwhile is shown
         finally:
             for job in self.running:
                 job.process.kill()
@@ -200,7 +204,17 @@ def fork_server() -> multiprocessing.context.ForkServerContext:
 
 
 def slots(limits: Limits) -> list[str]:
-    """The GPU of each place where a job can run, or empty strings."""
+    """The GPU of each place where a job can run, or empty strings.
+
+    Raises:
+        UserError: there would be none.
+    """
+    wanted = {"n_jobs": limits.n_jobs, "jobs_per_gpu": limits.jobs_per_gpu}
+    for name, value in wanted.items():
+        if value is not None and value < 1:
+            raise UserError(f"hydra.launcher.{name}={value}: must be at least 1")
+    if limits.gpus is not None and limits.gpus < 0:
+        raise UserError(f"hydra.launcher.gpus={limits.gpus}: must be at least 0")
     gpus = visible_gpus()[: limits.gpus]
     if gpus:
         places = [gpu for _ in range(limits.jobs_per_gpu) for gpu in gpus]

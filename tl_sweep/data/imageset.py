@@ -44,7 +44,7 @@ class ImageSet:
 
     labels_N: int64. hashes_N: uint8 (N, 16), of the content. ids: relative path, or ``digits/0017``.
     own_split_N: ``train``, ``val``, ``test`` as the source says, else empty. groups_N: whatever must stay in one split.
-    notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents and labels.
+    notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents, labels and groups.
     """
 
     name: str
@@ -137,7 +137,7 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
         own_split_N=found.splits_N[kept],
         groups_N=None if groups_N is None else groups_N[kept],
         notes=(*found.notes, *unreadable_notes, *clashing_notes, *_imbalance(found.class_names, labels_N)),
-        fingerprint=_fingerprint(found, kept),
+        fingerprint=_fingerprint(found, kept, groups_N),
         open_image=lambda index: found.open_image(int(kept[index])),
     )
 
@@ -192,9 +192,11 @@ def _imbalance(class_names: Sequence[str], labels_N: np.ndarray) -> list[str]:
     return [f"classes are unequal: from {fewest} ({class_names[smallest]}) to {most} ({class_names[largest]}) images"]
 
 
-def _fingerprint(found: Found, kept: np.ndarray) -> str:
+def _fingerprint(found: Found, kept: np.ndarray, groups_N: np.ndarray | None) -> str:
     digest = hashlib.blake2b("\0".join(found.class_names).encode(), digest_size=16)
     for index in kept:
         digest.update(f"{found.ids[index]}\0{found.labels_N[index]}\0{found.splits_N[index]}\0".encode())
         digest.update(found.hashes_N[index].tobytes())
+        if groups_N is not None:
+            digest.update(f"\0{groups_N[index]}".encode())
     return digest.hexdigest()

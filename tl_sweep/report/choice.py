@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from tl_sweep.config import field_paths
 from tl_sweep.tracking.record import RunRecord
 
 SEEDS = ("seed", "data.subset_seed")
 CHOSEN = "optim."
-NEVER_AN_AXIS = (*SEEDS, "tracking.", "output.", "weights.", "device", "threads", "num_workers")
+NEVER_AN_AXIS = (*SEEDS, *(name for name, item in field_paths() if item.metadata["execution"]))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from tl_sweep.report.choice import choose
 from tl_sweep.report.table import comparison
 from tl_sweep.tracking.record import RunRecord
-from tl_sweep.tracking.store import compare_link
+from tl_sweep.tracking.store import compare_link, masked
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def baseline_command(arguments: list[str]) -> str:
     if any(argument.startswith("optim=") and "lbfgs" in argument for argument in arguments):
         dropped += ["optim=", "optim.l2="]
     kept = [argument for argument in arguments if not argument.startswith(tuple(dropped))]
-    return shlex.join(["python", "-m", "tl_sweep.train", "-m", *kept, "freeze=scratch"])
+    return masked(shlex.join(["python", "-m", "tl_sweep.train", "-m", *kept, "freeze=scratch"]))
 
 
 def _failure_table(failures: list[tuple[str, str]]) -> Table:
@@ -71,5 +71,5 @@ def _failure_table(failures: list[tuple[str, str]]) -> Table:
     table.add_column("job")
     table.add_column("why")
     for job, reason in failures:
-        table.add_row(escape(job), escape(reason))
+        table.add_row(escape(masked(job)), escape(masked(reason)))
     return table

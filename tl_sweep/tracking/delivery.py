@@ -11,16 +11,17 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
 from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
 from tl_sweep.tracking.store import (
+    StoreAway,
     away_warning,
     connect,
     experiment_id,
@@ -29,7 +30,12 @@ from tl_sweep.tracking.store import (
     masked,
     metric_name,
     search,
+    store_errors,
 )
+from tl_sweep.types import UserError
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
 
 log = logging.getLogger("tl_sweep")
 
@@ -62,10 +68,7 @@ class Delivery:
     def __init__(self, folder: Path, destination: Destination) -> None:
         self.folder, self.destination = folder, destination
         self.path = folder / STATE / f"sent-{destination.name}.json"
-        self.run_id, self.offset, self.experiment_id = "", 0, ""
-        if self.path.exists():
-            sent = json.loads(self.path.read_text())
-            self.run_id, self.offset, self.experiment_id = sent["run_id"], sent["offset"], sent["experiment_id"]
+        self._recall()
 
     @property
     def is_pending(self) -> bool:
@@ -81,10 +84,11 @@ class Delivery:
 
         self.path.parent.mkdir(exist_ok=True)
         with FileLock(f"{self.path}.lock"):
+            self._recall()  # another process may have sent some meanwhile
             try:
                 self._send_all()
             except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST" or not self.run_id:
+                if not self.run_id or not is_gone(error):
                     raise
                 log.info("run %s is gone from the tracking store: it is recorded there anew", self.run_id)
                 self.forget()
@@ -92,7 +96,15 @@ class Delivery:
 
     def forget(self) -> None:
         """The store has nothing of this run, whatever was sent."""
-        self.run_id, self.offset = "", 0
+        self.run_id = ""
+        self._keep(0)
+
+    def _recall(self) -> None:
+        """How far the sending came; a file that a crash left empty says nothing, and everything is sent again."""
+        self.run_id, self.offset, self.experiment_id = "", 0, ""
+        with suppress(OSError, ValueError):
+            sent = json.loads(self.path.read_text())
+            self.run_id, self.offset, self.experiment_id = sent["run_id"], sent["offset"], sent["experiment_id"]
 
     def beat(self) -> None:
         """Tell the store that the run lives."""
@@ -132,7 +144,9 @@ class Delivery:
         else:
             client.update_run(self.run_id, status="RUNNING")
             self._tags(event["tags"] | {"error": ""})
-        client.log_batch(self.run_id, params=[Param(name, text) for name, text in event["params"].items()])
+        known = client.get_run(self.run_id).data.params  # never to be changed; an attempt may have other settings
+        new = [Param(name, text) for name, text in event["params"].items() if name not in known]
+        client.log_batch(self.run_id, params=new)
         client.log_inputs(self.run_id, [DatasetInput(Dataset(**event["data"]), tags=[])])
 
     def _metrics(self, events: Iterable[dict[str, Any]]) -> None:
@@ -161,6 +175,7 @@ class Delivery:
 
     def _keep(self, offset: int) -> None:
         self.offset = offset
+        self.path.parent.mkdir(exist_ok=True)
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps({"run_id": self.run_id, "offset": offset, "experiment_id": self.experiment_id}))
         partial.replace(self.path)
@@ -208,33 +223,54 @@ class Courier(threading.Thread):
             print(away_warning(self.delivery.destination.uri, error), file=sys.stderr, flush=True)
 
 
-def send_waiting(output_dir: Path, destination: Destination, *, everything: bool = False) -> int:
-    """Send what earlier runs in ``output_dir`` could not; runs that live send for themselves.
+@dataclass
+class Sent:
+    """sent: runs that had something to send. alive: those that are being run, and send for themselves. refused: why
+    the store would not take some."""
 
-    everything: also runs that were meant for another store, or for none, and those that the store has lost. Returns
-    the number of runs that had something to send.
+    sent: int = 0
+    alive: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def send_waiting(output_dir: Path, destination: Destination, *, everything: bool = False) -> Sent:
+    """Send what earlier runs in ``output_dir`` could not.
+
+    everything: also runs that were meant for another store, or for none, and those that the store has lost.
 
     Raises:
-        MlflowException, OSError: the store failed.
+        StoreAway: the store does not answer; what was sent until then stays sent.
     """
-    sent = 0
-    there = (
-        {run.tags.get("run.id") for run in search(destination.uri, destination.experiment, "")} if everything else None
-    )
+    result = Sent()
+    with store_errors(destination.uri):
+        stored = search(destination.uri, destination.experiment, "") if everything else ()
+        there = {run.tags.get("run.id") for run in stored}
     for folder in (*folders_in(output_dir), *folders_in(output_dir / REPLACED)):
         delivery = Delivery(folder, destination)
-        if there is not None and own_id(folder) not in there:
+        if everything and own_id(folder) not in there:
             delivery.forget()
         if not delivery.is_pending or not (everything or is_meant_for(folder, destination)):
             continue
-        with suppress(Timeout), run_lock(folder).acquire(timeout=0):
-            delivery.send()
-            sent += 1
-    return sent
+        try:
+            with run_lock(folder).acquire(timeout=0), store_errors(destination.uri):
+                delivery.send()
+                result.sent += 1
+        except Timeout:
+            result.alive += 1
+        except StoreAway:
+            raise
+        except UserError as error:
+            result.refused.append(f"{folder}: {error}")
+    return result
 
 
 def own_id(folder: Path) -> str:
     return next((event["id"] for event, _ in Record(folder).events() if event["event"] == "start"), "")
+
+
+def is_gone(error: MlflowException) -> bool:
+    """Whether the store says that the run was deleted."""
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active' state" in str(error)
 
 
 def is_meant_for(folder: Path, destination: Destination) -> bool:

@@ -17,6 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tl_sweep.types import JobFailed
+
 RECORD = "record.jsonl"
 STATE = "state"  # a subfolder for what is needed while a run is not done; no artifact
 LOCKS = ".locks"
@@ -65,18 +67,18 @@ class Record:
         """Write one event and wait until it is on the disk.
 
         Raises:
-            OSError: it cannot be written, e.g. because the disk is full.
+            JobFailed: it cannot be written, e.g. because the disk is full; what stands there stays whole.
         """
         line = json.dumps({"event": event, "time_ms": int(time.time() * 1000), **content}) + "\n"
-        with self.path.open("ab") as file:
-            start = file.tell()
-            try:
+        try:
+            with self.path.open("ab") as file:
                 file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
-            except OSError:
-                os.truncate(self.path, start)  # on a full disk half a line may stand there
-                raise
+        except OSError as error:  # on a full disk half a line may stand there: whoever goes on mends it
+            raise JobFailed(
+                f"{self.path} cannot be written: {error.strerror}; mend that, and the same command goes on"
+            ) from error
 
     def mend(self) -> None:
         """Drop a last line that a crash cut short. Only for who holds the run's lock."""
@@ -91,9 +93,9 @@ class Record:
             return
         with self.path.open("rb") as file:
             file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    return
+            lines = file.readlines()
+        for line in lines:
+            if line.endswith(b"\n"):  # else it is being written, or was cut short
                 offset += len(line)
                 yield json.loads(line), offset
 
@@ -182,11 +184,23 @@ def _close_if_dead(folder: Path) -> bool:
         return False
 
 
+def adopt(folder: Path, sweep: str) -> None:
+    """Let a finished run belong to another sweep, too. Only for who holds the run's lock."""
+    record, tag = Record(folder), f"sweep.{sweep}"
+    summary = record.summary()
+    if sweep and summary is not None and summary.tags.get(tag) != "yes":
+        record.mend()
+        record.append("tags", tags={tag: "yes"})
+
+
 def put_aside(folder: Path) -> Path:
-    """Move what an earlier run left out of the way; returns the new place."""
-    number = 1
+    """Move what an earlier run left out of the way; returns the new place. Only for who holds the run's lock."""
+    record, number = Record(folder), 1
+    record.mend()
+    if status_of(folder) == "RUNNING":
+        record.append("end", status="KILLED")
+    record.append("tags", tags={"replaced": "yes"})
     while (aside := folder.parent / REPLACED / f"{folder.name}-{number}").exists():
         number += 1
     aside.parent.mkdir(exist_ok=True)
-    Record(folder).append("tags", tags={"replaced": "yes"})
     return folder.rename(aside)

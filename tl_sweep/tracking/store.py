@@ -9,7 +9,7 @@ import re
 import sqlite3
 import sys
 from collections.abc import Collection, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -17,12 +17,14 @@ from filelock import FileLock
 from tl_sweep.tracking.record import RunRecord
 from tl_sweep.types import UserError
 
-SECRET = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
+SECRETS = (re.compile(r"(://[^:/@\s]*:)[^@/\s]+(?=@)"), re.compile(r"([?&](?:password|passwd|token)=)[^&\s'\"]+"))
 
 
 def masked(text: str) -> str:
-    """``text`` with every password in an address (``scheme://user:password@host``) replaced by ``***``."""
-    return SECRET.sub(r"\1:***@", text)
+    """``text`` with every password in an address (``scheme://user:password@host``, ``?password=…``) as ``***``."""
+    for secret in SECRETS:
+        text = secret.sub(r"\1***", text)
+    return text
 
 
 def metric_name(name: str) -> str:
@@ -72,10 +74,8 @@ def open_store(uri: str, experiment: str) -> None:
         StoreAway: a server does not answer.
         UserError: the store cannot be opened, or refuses.
     """
-    from mlflow.exceptions import MlflowException
-
     database = sqlite_path(uri)
-    try:
+    with store_errors(uri):
         if database is None:
             experiment_id(connect(uri), uri, experiment)
             return
@@ -83,7 +83,19 @@ def open_store(uri: str, experiment: str) -> None:
         with FileLock(f"{database}.lock"):
             _open_without_mlflow(database)
             experiment_id(connect(uri), uri, experiment)
-    except (MlflowException, OSError, sqlite3.Error) as error:
+
+
+@contextmanager
+def store_errors(uri: str) -> Iterator[None]:
+    """Inside, whatever a store or the way to it raises is a ``StoreAway``, or a ``UserError`` if it refused."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except ImportError as error:
+        raise UserError(f"tracking.uri={masked(uri)}: its driver is missing: pip install {error.name}") from error
+    except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         kind = StoreAway if is_away(uri, error) else UserError
         raise kind(f"tracking.uri={masked(uri)}: the tracking store cannot be opened: {first_line(error)}") from error
 
@@ -91,7 +103,10 @@ def open_store(uri: str, experiment: str) -> None:
 def is_away(uri: str, error: Exception) -> bool:
     """Whether it was a server that did not answer, or had trouble of its own; not one that refused."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import OperationalError
 
+    if isinstance(error, OperationalError):  # of a database behind a network
+        return sqlite_path(uri) is None
     refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500
     return uri.startswith("http") and not refused
 
@@ -151,22 +166,17 @@ def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str,
 
     Raises:
         StoreAway: a server does not answer.
+        UserError: the store cannot be opened, or refuses.
     """
-    from mlflow.exceptions import MlflowException
-
     database = sqlite_path(uri)
     if database is not None and not database.exists():  # MLflow would make one
         return {}
     done = "attributes.status = 'FINISHED'"
     questions = [f"{done} and tags.`key` = '{key}'" for key in keys] if len(keys) < 4 else [done]
-    try:
+    with store_errors(uri):
         if connect(uri).get_experiment_by_name(experiment) is None:
             return {}
         runs = [run for question in questions for run in search(uri, experiment, question)]
-    except MlflowException as error:
-        if is_away(uri, error):
-            raise StoreAway(first_line(error)) from error
-        raise
     return {run.tags["key"]: run for run in runs if run.tags.get("key") in keys and run.tags.get("replaced") != "yes"}
 
 
@@ -185,13 +195,10 @@ def search(uri: str, experiment: str, question: str) -> Iterator[RunRecord]:
 
 
 def set_tags(uri: str, run_id: str, tags: dict[str, str]) -> None:
-    """Tag a run that has no folder here."""
-    for name, text in tags.items():
-        connect(uri).set_tag(run_id, name, text)
-
-
-def terminate(uri: str, run_id: str, status: str) -> None:
-    connect(uri).set_terminated(run_id, status)
+    """Tag a run that has no folder here. Raises StoreAway or UserError."""
+    with store_errors(uri):
+        for name, text in tags.items():
+            connect(uri).set_tag(run_id, name, text)
 
 
 def compare_link(uri: str, experiment_id: str, run_ids: list[str]) -> str:
@@ -217,11 +224,11 @@ def read_run(uri: str, run_id: str) -> RunRecord:
 
     database = sqlite_path(uri)
     if database is not None and not database.exists():  # MLflow would make one
-        raise UserError(f"tracking.uri={uri}: there is no database {database}; say where the run was recorded")
+        raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the run was recorded")
     try:
         return _record(connect(uri).get_run(run_id))
     except MlflowException as error:
-        raise UserError(f"run={run_id}: no such run in {uri}; `mlflow ui` lists them") from error
+        raise UserError(f"run={run_id}: no such run in {masked(uri)}; `mlflow ui` lists them") from error
 
 
 def download(uri: str, run_id: str, name: str, folder: Path) -> Path:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tl_sweep.tracking.delivery import Courier, Delivery, Destination
 from tl_sweep.tracking.record import Record, RunHeader
+from tl_sweep.tracking.store import masked
+from tl_sweep.types import JobFailed
 
 log = logging.getLogger("tl_sweep")
 
@@ -62,8 +64,8 @@ class Tracker:
         if not self._is_open:
             return
         try:
-            self.record.append("end", status=status, **({"error": error[:1000]} if error else {}))
-        except OSError:
+            self.record.append("end", status=status, **({"error": masked(error)[:1000]} if error else {}))
+        except JobFailed:
             log.exception("the end of the run cannot be recorded")
         if self._courier is not None and not self._courier.finish():
             log.warning("the tracking store has not all of this run yet; python -m tl_sweep.sync sends the rest")

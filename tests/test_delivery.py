@@ -20,10 +20,11 @@ from tl_sweep import sync
 from tl_sweep.config import Config
 from tl_sweep.tracking import delivery
 from tl_sweep.tracking.delivery import Delivery, Destination, Sent, count_waiting, send_waiting
-from tl_sweep.tracking.record import Record, RunHeader, close_dead, folders_in, hold, put_aside
+from tl_sweep.tracking.record import Record, RunHeader, adopt, close_dead, folders_in, hold, put_aside
 from tl_sweep.tracking.store import connect, experiment_id, masked
 from tl_sweep.tracking.tracker import Tracker
 from tl_sweep.train import Position, run_once
+from tl_sweep.types import JobFailed
 
 DATA = {"name": "digits", "digest": "0123", "source_type": "local", "source": "{}", "profile": "{}"}
 HEADER = RunHeader("a run", {"strategy": "none", "key": "k"}, {"seed": "0"}, DATA)
@@ -136,6 +137,56 @@ def test_another_attempt_goes_on_in_the_same_run(
     assert history(destination.uri, run.info.run_id, "val/acc") == [(0, 0.0), (1, 0.1), (2, 0.2), (3, 0.3)]
 
 
+def test_an_attempt_with_other_execution_settings_goes_on_all_the_same(
+    tmp_path: Path, destination: Destination, runs_in: Callable[[Destination], list[Any]]
+) -> None:
+    record = recorded(tmp_path / "run", destination, status="KILLED")
+    Delivery(record.folder, destination).send()
+    tracker = Tracker(record.folder, destination)
+    tracker.open(replace(HEADER, params={"seed": "0.0", "num_workers": "4"}, tags={"threads": "7"}))
+    tracker.close("FINISHED")
+    (run,) = runs_in(destination)
+    assert (run.info.status, run.data.tags["threads"]) == ("FINISHED", "7")
+    assert run.data.params == {"seed": "0", "num_workers": "4"}  # MLflow never changes a parameter
+
+
+def test_a_run_that_was_deleted_in_the_store_is_recorded_anew_once_it_has_news(
+    tmp_path: Path, destination: Destination, runs_in: Callable[[Destination], list[Any]]
+) -> None:
+    for name in "ab":
+        recorded(tmp_path / name, destination)
+    send_waiting(tmp_path, destination)
+    connect(destination.uri).delete_run(Delivery(tmp_path / "a", destination).run_id)
+    for name in "ab":
+        Record(tmp_path / name).append("tags", tags={"late": "yes"})
+    assert send_waiting(tmp_path, destination) == Sent(sent=2)
+    assert [run.data.tags["late"] for run in runs_in(destination)] == ["yes", "yes"]
+
+
+def test_a_run_that_the_store_refuses_does_not_keep_the_others_back(
+    tmp_path: Path, destination: Destination, runs_in: Callable[[Destination], list[Any]]
+) -> None:
+    for name in "abc":
+        recorded(tmp_path / name, destination)
+    Record(tmp_path / "b").append("metrics", step=9, values={"x" * 300: 1.0})  # longer than a name may be
+    result = send_waiting(tmp_path, destination)
+    assert (result.sent, len(result.refused)) == (2, 1)
+    assert result.refused[0].startswith(f"{tmp_path / 'b'}: tracking.uri=")
+    assert len(runs_in(destination)) == 3  # it is there, up to that
+
+
+def test_a_file_that_a_crash_left_empty_means_sending_again(
+    tmp_path: Path, destination: Destination, runs_in: Callable[[Destination], list[Any]]
+) -> None:
+    record = recorded(tmp_path / "run", destination)
+    delivery = Delivery(record.folder, destination)
+    delivery.send()
+    delivery.path.write_text("")
+    Delivery(record.folder, destination).send()
+    (run,) = runs_in(destination)
+    assert len(history(destination.uri, run.info.run_id, "val/acc")) == 3
+
+
 def test_a_store_that_lost_the_run_gets_it_anew(
     tmp_path: Path, destination: Destination, runs_in: Callable[[Destination], list[Any]]
 ) -> None:
@@ -238,6 +289,34 @@ def test_a_run_whose_process_is_gone_is_closed_and_one_that_lives_is_not(tmp_pat
     assert (dead.summary().status, living.summary().status) == ("KILLED", "RUNNING")
 
 
+def test_a_run_that_is_put_aside_is_closed(tmp_path: Path) -> None:
+    record = recorded(tmp_path / "run", None, status="")
+    with record.path.open("ab") as file:
+        file.write(b'{"event": "me')
+    summary = Record(put_aside(record.folder)).summary()
+    assert summary is not None
+    assert (summary.status, summary.tags["replaced"]) == ("KILLED", "yes")
+
+
+def test_a_finished_run_belongs_to_every_sweep_that_asked_for_it(tmp_path: Path) -> None:
+    record = recorded(tmp_path / "run", None)
+    for sweep in ("s1", "s2", "s1", ""):
+        adopt(record.folder, sweep)
+    tags = [event["tags"] for event, _ in record.events() if event["event"] == "tags"]
+    assert tags == [{"colour": "red"}, {"sweep.s1": "yes"}, {"sweep.s2": "yes"}]
+
+
+def test_a_disk_that_is_full_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = recorded(tmp_path / "run", None, status="")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tl_sweep.tracking.record.os.fsync", full)
+    with pytest.raises(JobFailed, match=r"record\.jsonl cannot be written: No space left on device; mend"):
+        record.append("end", status="FINISHED")
+
+
 @pytest.mark.parametrize("rest", [b'{"event": "metrics", "st', b"\0\0\0\0", b""])
 def test_a_line_that_was_cut_short_is_dropped(tmp_path: Path, rest: bytes) -> None:
     record = recorded(tmp_path / "run", None, status="")
@@ -289,6 +368,7 @@ def test_a_run_that_is_put_aside_says_so_in_the_store(
         ("http://host:80/x@y", "http://host:80/x@y"),
         ("sqlite:////tmp/a@b.db", "sqlite:////tmp/a@b.db"),
         ("https://:token@host", "https://:***@host"),
+        ("postgresql://host/db?user=me&password=s3cret&x=1", "postgresql://host/db?user=me&password=***&x=1"),
     ],
 )
 def test_passwords_are_masked(text: str, shown: str) -> None:

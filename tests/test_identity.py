@@ -13,6 +13,7 @@ import torch
 
 from tl_sweep.config import Config, field_paths
 from tl_sweep.identity import key_of, meaning
+from tl_sweep.types import UserError
 
 MakeConfig = Callable[..., Config]
 
@@ -223,6 +224,29 @@ def test_data_count_by_their_content(make_config: MakeConfig, image_root: Path, 
         return key_of(make_config({"data": "image_folder"}, data={"root": str(root), "shots": None}))
 
     assert key(image_root) == key(tmp_path / "copy") != key(tmp_path / "changed")
+
+
+def test_groups_count(make_config: MakeConfig, image_root: Path, tmp_path: Path) -> None:
+    for path in image_root.rglob("*.png"):
+        target = tmp_path / "images" / path.relative_to(image_root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+
+    def key(patients: int) -> str:
+        names = sorted(
+            path.relative_to(tmp_path / "images").as_posix() for path in (tmp_path / "images").rglob("*.png")
+        )
+        rows = [f"{name},patient{index % patients}" for index, name in enumerate(names)]
+        (tmp_path / "images" / "metadata.csv").write_text("\n".join(["file,patient", *rows]))
+        data = {"root": str(tmp_path / "images"), "shots": None, "group": "patient"}
+        return key_of(make_config({"data": "image_folder"}, data=data))
+
+    assert key(12) == key(12) != key(9)
+
+
+def test_a_weight_file_that_is_not_there_is_told(make_config: MakeConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no such weight file"):
+        key_of(make_config(model={"weights": f"{tmp_path}/none.pth"}))
 
 
 def test_a_key_needs_neither_torch_nor_a_store(tmp_path: Path) -> None:

@@ -68,6 +68,13 @@ def test_test_accuracy_may_even_be_missing() -> None:
     assert chosen_scales(runs) == ["1.0"]
 
 
+@pytest.mark.parametrize("key", ["resume", "cache.enabled", "data.root", "threads", "model.sha256", "tracking.uri"])
+def test_how_a_run_was_computed_is_no_axis(key: str) -> None:
+    name = key.replace(".", "__")
+    (cell,) = choose([run(seed=0, **{name: "one"}), run(seed=1, **{name: "other"})])
+    assert len(cell.runs) == 2
+
+
 def test_the_mean_over_seeds_decides_not_the_best_seed() -> None:
     lucky = [run(val=0.95, seed=0, lr_scale=1.0), run(val=0.15, seed=1, lr_scale=1.0)]
     steady = [run(val=0.6, seed=0, lr_scale=3.0), run(val=0.6, seed=1, lr_scale=3.0)]

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -47,17 +46,8 @@ class ProcessesLauncher(Launcher):
         Raises:
             KeyboardInterrupt: once the running jobs have closed their records; a second one kills them.
         """
-        from hydra_plugins.tl_sweep_processes._job import JobSpec
+        from hydra_plugins.tl_sweep_processes._job import make_specs
         from hydra_plugins.tl_sweep_processes._pool import Limits, Pool
 
-        setup_globals()
-        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        specs = []
-        for place, overrides in enumerate(job_overrides):
-            node = self.context.config_loader.load_sweep_config(self.config, list(overrides))
-            OmegaConf.set_readonly(node, False)
-            OmegaConf.set_struct(node, False)
-            node.hydra.job.id = str(initial_job_idx + place)
-            node.hydra.job.num = initial_job_idx + place
-            specs.append(JobSpec(self.context, self.task, node, list(overrides), Singleton.get_state()))
+        specs = make_specs(self.context, self.task, self.config, job_overrides, initial_job_idx)
         return Pool(Limits(**self.limits)).run(specs)

@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -16,13 +17,14 @@ from multiprocessing.process import parent_process
 from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tl_sweep.progress import progress_log
-from tl_sweep.types import UserError
+from tl_sweep.types import JobFailed, UserError
 
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 STOPPED = 143  # exit code of a job that was asked to stop, and did
 
 
@@ -66,7 +68,7 @@ class Failure:
     """Why the job ended early."""
 
     reason: str
-    out_of_memory: bool
+    out_of_memory: bool = False
 
 
 class Messages:
@@ -99,32 +101,57 @@ def run_in_process(pickled_spec: bytes, surroundings: Surroundings, connection: 
         import torch
 
         torch.set_num_threads(surroundings.num_threads)
-    setup_globals()
-    spec: JobSpec = pickle.loads(pickled_spec)
-    Singleton.set_state(spec.singletons)
     try:
-        returned = run_job(
-            hydra_context=spec.context,
-            task_function=spec.task,
-            config=spec.config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-        )
+        outcome = run(pickled_spec)
     except KeyboardInterrupt:
         sys.exit(STOPPED)
     finally:
         for sender in senders:
             sender.finish()
-    messages.send(_outcome(returned))
+    messages.send(outcome)
 
 
-def _outcome(returned: JobReturn) -> Success | Failure:
-    """A failure as text: not every exception survives pickling."""
+def run(pickled_spec: bytes) -> Success | Failure:
+    """Run a job in this process, whatever launcher brought it here."""
+    setup_globals()
+    spec: JobSpec = pickle.loads(pickled_spec)
+    Singleton.set_state(spec.singletons)
+    returned = run_job(
+        hydra_context=spec.context,
+        task_function=spec.task,
+        config=spec.config,
+        job_dir_key="hydra.sweep.dir",
+        job_subdir_key="hydra.sweep.subdir",
+    )
     if returned.status == JobStatus.COMPLETED:
         return Success(returned.return_value)
-    error = returned._return_value
+    error = returned._return_value  # as text: not every exception survives pickling
     reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return Failure(reason, isinstance(error, MemoryError) or "out of memory" in str(error).lower())
+    return Failure(reason, isinstance(error, MemoryError) or any(words in reason.lower() for words in NO_MEMORY))
+
+
+def make_specs(
+    context: HydraContext, task: TaskFunction, config: DictConfig, job_overrides: Sequence[Sequence[str]], first: int
+) -> list[JobSpec]:
+    """What Hydra would run for these overrides; ``first`` is the number of the first job."""
+    setup_globals()
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    specs = []
+    for number, overrides in enumerate(job_overrides, start=first):
+        node = context.config_loader.load_sweep_config(config, list(overrides))
+        OmegaConf.set_readonly(node, False)
+        OmegaConf.set_struct(node, False)
+        node.hydra.job.id, node.hydra.job.num = str(number), number
+        specs.append(JobSpec(context, task, node, list(overrides), Singleton.get_state()))
+    return specs
+
+
+def as_return(spec: JobSpec, outcome: Success | Failure) -> JobReturn:
+    """What Hydra wants to know."""
+    status = JobStatus.COMPLETED if isinstance(outcome, Success) else JobStatus.FAILED
+    returned = JobReturn(overrides=spec.overrides, cfg=spec.config, status=status)
+    returned.return_value = outcome.value if isinstance(outcome, Success) else JobFailed(outcome.reason)
+    return returned
 
 
 def _end_with_parent() -> None:

@@ -15,7 +15,7 @@ from multiprocessing.context import ForkServerProcess
 from pickle import UnpicklingError
 
 import cloudpickle
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 
 from hydra_plugins.tl_sweep_processes._board import Board
 from hydra_plugins.tl_sweep_processes._job import (
@@ -25,11 +25,12 @@ from hydra_plugins.tl_sweep_processes._job import (
     Success,
     Surroundings,
     Text,
+    as_return,
     run_in_process,
 )
 from tl_sweep.command import terminable
 from tl_sweep.progress import Epoch
-from tl_sweep.types import JobFailed, UserError
+from tl_sweep.types import UserError
 
 PRELOADED = [  # the signals first, then imports alone, no tensor operation: neither OpenMP nor CUDA survives a fork
     "hydra_plugins.tl_sweep_processes._server",
@@ -105,14 +106,13 @@ class Pool:
                         tries[place] += 1
                         self._start(place, specs[place])
                     for job in self._ended():
-                        returned, again = self._result(job)
-                        returned.cfg, returned.overrides = specs[job.place].config, specs[job.place].overrides
-                        if again and tries[job.place] <= self.limits.max_retries:
-                            self.board.say(f"job {job.place + 1} {returned._return_value}: trying it again")
+                        outcome, again = self._outcome(job)
+                        if isinstance(outcome, Failure) and again and tries[job.place] <= self.limits.max_retries:
+                            self.board.say(f"job {job.place + 1} {outcome.reason}: trying it again")
                             waiting.appendleft(job.place)
                             continue
-                        returns[job.place] = returned
-                        self.board.ended(job.place, returned.status == JobStatus.COMPLETED)
+                        returns[job.place] = as_return(specs[job.place], outcome)
+                        self.board.ended(job.place, isinstance(outcome, Success))
             except KeyboardInterrupt:
                 self._stop_all()
                 raise
@@ -164,22 +164,25 @@ class Pool:
         except (EOFError, OSError, UnpicklingError):  # the process is gone, perhaps in the middle of a word
             job.messages.close()
 
-    def _result(self, job: Running) -> tuple[JobReturn, bool]:
-        """What Hydra gets, and whether trying again makes sense."""
-        if isinstance(job.result, Success):
-            return as_return(JobStatus.COMPLETED, job.result.value), False
-        if isinstance(job.result, Failure):
-            return failed(job.result.reason), job.result.out_of_memory and job.had_company
+    def _outcome(self, job: Running) -> tuple[Success | Failure, bool]:
+        """What became of an ended job, and whether trying again makes sense."""
+        match job.result:
+            case Success() as success:
+                return success, False
+            case Failure() as failure:
+                return failure, failure.out_of_memory and job.had_company
         code = job.process.exitcode or 0
         if job.timed_out:
-            return failed(f"stopped after {self.limits.timeout_s:g} s, its time limit; the same command goes on"), False
+            return Failure(
+                f"stopped after {self.limits.timeout_s:g} s, its time limit; the same command goes on"
+            ), False
         if code == STOPPED:
-            return failed("stopped by SIGTERM; the same command goes on"), False
+            return Failure("stopped by SIGTERM; the same command goes on"), False
         if code >= 0:
-            return failed(f"ended with exit code {code}, without a word"), True
+            return Failure(f"ended with exit code {code}, without a word"), True
         name = signal.Signals(-code).name
         why = " (the system does so when memory runs out)" if name == "SIGKILL" else ""
-        return failed(f"was killed by {name}{why}"), True
+        return Failure(f"was killed by {name}{why}"), True
 
     def _stop_all(self) -> None:
         """Let the running jobs close their records; kill them if that takes too long, or at a second Ctrl-C."""
@@ -237,13 +240,3 @@ def threads_of_each(num_jobs: int) -> int | None:
     if num_jobs == 1 or "OMP_NUM_THREADS" in os.environ:
         return None
     return max(1, len(os.sched_getaffinity(0)) // num_jobs)
-
-
-def failed(reason: str) -> JobReturn:
-    return as_return(JobStatus.FAILED, JobFailed(reason))
-
-
-def as_return(status: JobStatus, value: object) -> JobReturn:
-    returned = JobReturn(status=status)
-    returned.return_value = value
-    return returned

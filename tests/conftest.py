@@ -30,6 +30,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said once per process is said once per test."""
+    monkeypatch.setattr("tl_sweep.tracking.store._warned", set())
+
+
 @pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., Config]:
     """``config_in`` for this test's own folder and a database that does not exist yet."""

@@ -33,6 +33,13 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+def output(process: subprocess.Popen[str]) -> str:
+    """What a command that ends well has printed."""
+    out, _ = process.communicate(timeout=600)
+    assert process.returncode == 0
+    return out
+
+
 def numbers(folder: Path) -> dict[str, list[dict[str, float]]]:
     """Every metric of every run, but for what measures time and memory."""
     return {
@@ -44,7 +51,7 @@ def numbers(folder: Path) -> dict[str, list[dict[str, float]]]:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, float]]]:
     folder = tmp_path_factory.mktemp("reference") / "sweep"
-    assert start(folder, *WORDS, *LAUNCHERS["one after the other"]).wait(600) == 0
+    output(start(folder, *WORDS, *LAUNCHERS["one after the other"]))
     return numbers(folder)
 
 
@@ -52,9 +59,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[s
 def test_every_launcher_gives_the_same_numbers(
     tmp_path: Path, reference: dict[str, list[dict[str, float]]], way: str
 ) -> None:
-    process = start(tmp_path / "sweep", *WORDS, *LAUNCHERS[way])
-    out, _ = process.communicate(timeout=600)
-    assert process.returncode == 0
+    out = output(start(tmp_path / "sweep", *WORDS, *LAUNCHERS[way]))
     assert "4 of 4 jobs finished" in out
     assert numbers(tmp_path / "sweep") == reference
     assert len(reference) == 4
@@ -73,20 +78,17 @@ def pid_of_first_job(folder: Path) -> int:
 @pytest.mark.parametrize("way", ["two at once", pytest.param("on ray", marks=needs_ray)])
 def test_a_job_whose_process_is_killed_is_tried_again_and_ends_with_the_same_numbers(tmp_path: Path, way: str) -> None:
     words = ("freeze=none", "seed=0,1", "data.shots=20", "epochs=12", *WORDS[4:])
-    assert start(tmp_path / "whole", *words, *LAUNCHERS["one after the other"]).wait(600) == 0
+    output(start(tmp_path / "whole", *words, *LAUNCHERS["one after the other"]))
     process = start(tmp_path / "killed", *words, *LAUNCHERS[way])
     os.kill(pid_of_first_job(tmp_path / "killed"), signal.SIGKILL)
-    out, _ = process.communicate(timeout=600)
-    assert process.returncode == 0
-    assert "trying it again" in out
+    assert "trying it again" in output(process)
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
 def test_two_commands_with_one_job_run_it_once(tmp_path: Path) -> None:
     words = ("freeze=none", "seed=0", "data.shots=20", "epochs=12", *WORDS[4:])
     processes = [start(tmp_path / "sweep", *words) for _ in range(2)]
-    outs = [process.communicate(timeout=600)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    outs = [output(process) for process in processes]
     assert sum("none lr0.001 resnet_small s0: val" in out for out in outs) == 1
     (run,) = folders_in(tmp_path / "sweep" / "runs")
     assert [line["step"] for line in metric_lines(run)] == list(range(13))

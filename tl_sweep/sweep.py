@@ -15,7 +15,7 @@ from tl_sweep.prepare import make_ready
 from tl_sweep.report.ending import Ending, print_ending
 from tl_sweep.tracking.delivery import Delivery, Destination, count_waiting, known_run, send_waiting
 from tl_sweep.tracking.record import adopt, close_dead, hold
-from tl_sweep.tracking.store import StoreAway, away_warning, set_tags
+from tl_sweep.tracking.store import StoreAway, set_tags, warn_away
 
 
 def get_ready(grid: Grid, sweep: str) -> Grid:
@@ -49,7 +49,7 @@ def tidy(configs: list[Config]) -> None:
         try:
             refused = send_waiting(output_dir, destination).refused
         except StoreAway as away:
-            print(away_warning(destination.uri, away.__cause__ or away), file=sys.stderr, flush=True)
+            warn_away(destination.uri, away.__cause__ or away)
             continue
         if refused:
             print(f"warning: the tracking store refuses {len(refused)} runs; {refused[0]}", file=sys.stderr, flush=True)

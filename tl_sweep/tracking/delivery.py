@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import math
-import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -22,7 +21,6 @@ from filelock import FileLock, Timeout
 from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
 from tl_sweep.tracking.store import (
     StoreAway,
-    away_warning,
     connect,
     experiment_id,
     find_run,
@@ -31,6 +29,7 @@ from tl_sweep.tracking.store import (
     metric_name,
     search,
     store_errors,
+    warn_away,
 )
 from tl_sweep.types import UserError
 
@@ -220,7 +219,7 @@ class Courier(threading.Thread):
         log.warning("the tracking store failed (attempt %d): %s", self.failures, first_line(error))
         log.debug("in full", exc_info=error)
         if self.failures == 1:
-            print(away_warning(self.delivery.destination.uri, error), file=sys.stderr, flush=True)
+            warn_away(self.delivery.destination.uri, error)
 
 
 @dataclass

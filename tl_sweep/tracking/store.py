@@ -64,7 +64,7 @@ def prepare_store(uri: str | None, experiment: str) -> None:
     try:
         open_store(uri, experiment)
     except StoreAway as away:
-        print(away_warning(uri, away.__cause__ or away), file=sys.stderr, flush=True)
+        warn_away(uri, away.__cause__ or away)
 
 
 def open_store(uri: str, experiment: str) -> None:
@@ -111,11 +111,18 @@ def is_away(uri: str, error: Exception) -> bool:
     return uri.startswith("http") and not refused
 
 
-def away_warning(uri: str, error: BaseException) -> str:
-    return (
-        f"warning: the tracking store {masked(uri)} fails ({first_line(error)}); nothing is lost: runs go on in their "
-        "folders, and what waits is sent by the next run or by python -m tl_sweep.sync"
-    )
+_warned: set[str] = set()
+
+
+def warn_away(uri: str, error: BaseException) -> None:
+    """Say that the store fails and what that means, once per process."""
+    if uri not in _warned:
+        _warned.add(uri)
+        text = (
+            f"warning: the tracking store {masked(uri)} fails ({first_line(error)}); nothing is lost: runs go on in "
+            "their folders, and what waits is sent by the next run or by python -m tl_sweep.sync"
+        )
+        print(text, file=sys.stderr, flush=True)
 
 
 def first_line(error: BaseException) -> str:

@@ -95,15 +95,17 @@ class Delivery:
 
     def forget(self) -> None:
         """The store has nothing of this run, whatever was sent."""
-        self.run_id = ""
+        self.run_id, self.files = "", []
         self._keep(0)
 
     def _recall(self) -> None:
         """How far the sending came; a file that a crash left empty says nothing, and everything is sent again."""
         self.run_id, self.offset, self.experiment_id = "", 0, ""
+        self.files: list[str] = []  # of the attempt whose end is being sent
         with suppress(OSError, ValueError):
             sent = json.loads(self.path.read_text())
             self.run_id, self.offset, self.experiment_id = sent["run_id"], sent["offset"], sent["experiment_id"]
+            self.files = sent["files"]
 
     def beat(self) -> None:
         """Tell the store that the run lives."""
@@ -167,7 +169,11 @@ class Delivery:
 
     def _end(self, event: dict[str, Any]) -> None:
         for path in sorted(path for path in self.folder.iterdir() if path.is_file()):
-            self._client.log_artifact(self.run_id, str(path))
+            if path.name not in self.files:
+                self._client.log_artifact(self.run_id, str(path))
+                self.files.append(path.name)
+                self._keep(self.offset)
+        self.files = []  # another attempt would send its own
         if "error" in event:
             self._tags({"error": masked(event["error"])})
         self._client.set_terminated(self.run_id, event["status"], event["time_ms"])
@@ -176,7 +182,9 @@ class Delivery:
         self.offset = offset
         self.path.parent.mkdir(exist_ok=True)
         partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps({"run_id": self.run_id, "offset": offset, "experiment_id": self.experiment_id}))
+        partial.write_text(
+            json.dumps({name: getattr(self, name) for name in ("run_id", "offset", "experiment_id", "files")})
+        )
         partial.replace(self.path)
 
 

@@ -67,6 +67,7 @@ class Delivery:
     def __init__(self, folder: Path, destination: Destination) -> None:
         self.folder, self.destination = folder, destination
         self.path = folder / STATE / f"sent-{destination.name}.json"
+        self.files: list[str] = []  # those that the store has of the attempt whose end is being sent
         self._recall()
 
     @property
@@ -101,7 +102,7 @@ class Delivery:
     def _recall(self) -> None:
         """How far the sending came; a file that a crash left empty says nothing, and everything is sent again."""
         self.run_id, self.offset, self.experiment_id = "", 0, ""
-        self.files: list[str] = []  # of the attempt whose end is being sent
+        self.files = []
         with suppress(OSError, ValueError):
             sent = json.loads(self.path.read_text())
             self.run_id, self.offset, self.experiment_id = sent["run_id"], sent["offset"], sent["experiment_id"]

@@ -18,10 +18,10 @@ from mlflow.exceptions import MlflowException
 
 from tl_sweep import sync
 from tl_sweep.config import Config
-from tl_sweep.tracking import delivery
+from tl_sweep.tracking import delivery, store
 from tl_sweep.tracking.delivery import Delivery, Destination, Sent, count_waiting, send_waiting
 from tl_sweep.tracking.record import Record, RunHeader, adopt, close_dead, folders_in, hold, put_aside
-from tl_sweep.tracking.store import connect, experiment_id, masked
+from tl_sweep.tracking.store import PatientClient, connect, experiment_id, masked, patiently
 from tl_sweep.tracking.tracker import Tracker
 from tl_sweep.train import Position, run_once
 from tl_sweep.types import JobFailed
@@ -387,3 +387,40 @@ def test_no_password_is_written_down(
     written = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert len(written) > 8
     assert [path.name for path in written if b"s3cret" in path.read_bytes()] == []
+
+
+# --- patience
+
+
+def test_a_call_that_fails_at_once_is_tried_again_at_once_but_no_run_is_created_twice() -> None:
+    calls: list[str] = []
+
+    class Failing:
+        def __getattr__(self, name: str) -> Callable[[], str]:
+            def call() -> str:
+                calls.append(name)
+                if calls.count(name) < 3:
+                    raise ConnectionError("reset")
+                return "done"
+
+            return call
+
+    client = PatientClient(Failing(), "http://127.0.0.1:9")
+    assert client.log_batch() == "done"
+    with pytest.raises(ConnectionError):
+        client.create_run()
+    assert calls == ["log_batch"] * 3 + ["create_run"]
+
+
+def test_a_server_that_hangs_or_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error, at_once_s in ((ConnectionError("timed out"), -1.0), (MlflowException("no", error_code=1000), 9.0)):
+        calls: list[Exception] = []
+
+        def call(error: Exception = error, calls: list[Exception] = calls) -> None:
+            calls.append(error)
+            raise error
+
+        monkeypatch.setattr(store, "AT_ONCE_S", at_once_s)
+        with pytest.raises(type(error)):
+            patiently(call, "http://127.0.0.1:9")
+        assert len(calls) == 1

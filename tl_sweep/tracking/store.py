@@ -8,15 +8,22 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from tl_sweep.tracking.record import RunRecord
 from tl_sweep.types import UserError
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+AT_ONCE_S = 2.0  # a failure that took longer is not tried again at once: the server hangs
 SECRETS = (re.compile(r"(://[^:/@\s]*:)[^@/\s]+(?=@)"), re.compile(r"([?&](?:password|passwd|token)=)[^&\s'\"]+"))
 
 
@@ -33,15 +40,40 @@ def metric_name(name: str) -> str:
 
 
 def connect(uri: str):  # type: ignore[no-untyped-def]  # MlflowClient: not imported at the top, it takes seconds
-    """A client of the store at ``uri`` that gives up on a dead server after seconds, not minutes, and never repeats a
-    call by itself: a run created twice could not be told from two."""
+    """A client of the store at ``uri`` that gives up on a dead server after seconds, not minutes."""
     for name, value in {"MAX_RETRIES": "0", "TIMEOUT": "5"}.items():
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     from mlflow import MlflowClient
 
     for chatty in ("mlflow.store.db.utils", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return PatientClient(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
+
+
+class PatientClient:
+    """MLflow's client, with calls that fail at once tried again at once, where it was the server's trouble.
+
+    Not ``create_run``: a run created twice could not be told from two. MLflow's own repetition knows no exception.
+    """
+
+    def __init__(self, client: MlflowClient, uri: str) -> None:
+        self._client, self._uri = client, uri
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        return method if name == "create_run" else partial(patiently, method, self._uri)
+
+
+def patiently(method: Callable[..., Any], uri: str, *args: Any, **kwargs: Any) -> Any:
+    for pause_s in (0.1, 0.3, 0.9):
+        started_s = time.monotonic()
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:
+            if not is_away(uri, error) or time.monotonic() - started_s > AT_ONCE_S:
+                raise
+        time.sleep(pause_s)
+    return method(*args, **kwargs)
 
 
 def sqlite_path(uri: str) -> Path | None:

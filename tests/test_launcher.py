@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import threading
@@ -21,7 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 
 from hydra_plugins.tl_sweep_processes import _pool
 from hydra_plugins.tl_sweep_processes._job import JobSpec
-from hydra_plugins.tl_sweep_processes._pool import Limits, Pool, slots, threads_of_each, visible_gpus
+from hydra_plugins.tl_sweep_processes._pool import PRELOADED, Limits, Pool, slots, threads_of_each, visible_gpus
 from tl_sweep import train
 from tl_sweep.config import conf_dir
 from tl_sweep.types import UserError
@@ -61,6 +62,11 @@ def specs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
         yield make
         HydraConfig.instance().cfg = None
+
+
+@pytest.mark.parametrize("name", PRELOADED)
+def test_what_the_fork_server_imports_is_there(name: str) -> None:
+    assert importlib.util.find_spec(name) is not None  # the server itself says nothing of a name that is not
 
 
 def values(returns: list[JobReturn]) -> list[object]:

@@ -221,6 +221,15 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """What a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_stops_the_running_jobs_and_starts_no_other(specs: Specs, tmp_path: Path) -> None:
     made = specs(launched.sleep, 3)
     pids: list[int] = []

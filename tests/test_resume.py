@@ -38,7 +38,12 @@ RUNS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(params=RUNS, ids=RUNS)
+QUICK = ("early", "all, solved", "lp_ft", "average of weights", "momentum, dropout")
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in RUNS], ids=list(RUNS)
+)
 def config(make_config: MakeConfig, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.setattr(resume, "SHARE", 1e9)  # keep every state, however short the epochs
     options, values = RUNS[request.param]

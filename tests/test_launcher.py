@@ -20,9 +20,9 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 
-from hydra_plugins.tl_sweep_processes import _pool
+from hydra_plugins.tl_sweep_processes import ProcessesConfig, _pool
 from hydra_plugins.tl_sweep_processes._job import JobSpec
-from hydra_plugins.tl_sweep_processes._pool import PRELOADED, Limits, Pool, slots, threads_of_each, visible_gpus
+from hydra_plugins.tl_sweep_processes._pool import PRELOADED, Pool, slots, threads_of_each, visible_gpus
 from tl_sweep import train
 from tl_sweep.config import conf_dir
 from tl_sweep.types import UserError
@@ -82,7 +82,7 @@ Specs = Callable[[TaskFunction, int], list[JobSpec]]
 
 
 def test_results_come_in_the_order_of_the_jobs_each_from_its_own_process(specs: Specs) -> None:
-    told = values(Pool(Limits(n_jobs=2)).run(specs(launched.tell_surroundings, 3)))
+    told = values(Pool(ProcessesConfig(n_jobs=2)).run(specs(launched.tell_surroundings, 3)))
     assert [answer["seed"] for answer in told] == [0, 1, 2]
     assert len({answer["pid"] for answer in told} | {os.getpid()}) == 4
 
@@ -92,13 +92,13 @@ def test_a_job_gets_the_launchers_directory_and_environment_and_its_own(
 ) -> None:
     made = specs(launched.tell_surroundings, 1)
     monkeypatch.setenv("COLOUR", "red")
-    (told,) = values(Pool(Limits(env_set={"SHAPE": "round"})).run(made))
+    (told,) = values(Pool(ProcessesConfig(env_set={"SHAPE": "round"})).run(made))
     assert (told["COLOUR"], told["SHAPE"], told["directory"]) == ("red", "round", str(tmp_path))
 
 
 def test_cores_are_shared_out(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
-    told = values(Pool(Limits(n_jobs=3)).run(specs(launched.tell_surroundings, 3)))
+    told = values(Pool(ProcessesConfig(n_jobs=3)).run(specs(launched.tell_surroundings, 3)))
     assert [answer["threads"] for answer in told] == [2, 2, 2]
 
 
@@ -114,22 +114,22 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, jobs: int, asked: str | None, 
 def test_each_job_sees_the_gpu_of_its_slot(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:
     made = specs(launched.tell_surroundings, 4)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-7")
-    told = values(Pool(Limits(jobs_per_gpu=2)).run(made))
+    told = values(Pool(ProcessesConfig(jobs_per_gpu=2)).run(made))
     assert sorted(answer["CUDA_VISIBLE_DEVICES"] for answer in told) == ["5", "5", "GPU-7", "GPU-7"]
 
 
 @pytest.mark.parametrize(
     ("visible", "limits", "expected"),
     [
-        ("", Limits(), [""]),
-        ("", Limits(n_jobs=3), ["", "", ""]),
-        ("0,1", Limits(), ["0", "1"]),
-        ("0,1", Limits(n_jobs=1), ["0"]),
-        ("0,1,2", Limits(gpus=2, jobs_per_gpu=2), ["0", "1", "0", "1"]),
-        ("0,1", Limits(gpus=0, n_jobs=2), ["", ""]),
+        ("", ProcessesConfig(), [""]),
+        ("", ProcessesConfig(n_jobs=3), ["", "", ""]),
+        ("0,1", ProcessesConfig(), ["0", "1"]),
+        ("0,1", ProcessesConfig(n_jobs=1), ["0"]),
+        ("0,1,2", ProcessesConfig(gpus=2, jobs_per_gpu=2), ["0", "1", "0", "1"]),
+        ("0,1", ProcessesConfig(gpus=0, n_jobs=2), ["", ""]),
     ],
 )
-def test_slots(monkeypatch: pytest.MonkeyPatch, visible: str, limits: Limits, expected: list[str]) -> None:
+def test_slots(monkeypatch: pytest.MonkeyPatch, visible: str, limits: ProcessesConfig, expected: list[str]) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert slots(limits) == expected
     assert visible_gpus() == [name for name in visible.split(",") if name]
@@ -138,13 +138,13 @@ def test_slots(monkeypatch: pytest.MonkeyPatch, visible: str, limits: Limits, ex
 @pytest.mark.parametrize(
     ("limits", "problem"),
     [
-        (Limits(n_jobs=-1), "hydra.launcher.n_jobs=-1: must be at least 1"),
-        (Limits(n_jobs=0), "hydra.launcher.n_jobs=0: must be at least 1"),
-        (Limits(jobs_per_gpu=0), "hydra.launcher.jobs_per_gpu=0: must be at least 1"),
-        (Limits(gpus=-1), "hydra.launcher.gpus=-1: must be at least 0"),
+        (ProcessesConfig(n_jobs=-1), "hydra.launcher.n_jobs=-1: must be at least 1"),
+        (ProcessesConfig(n_jobs=0), "hydra.launcher.n_jobs=0: must be at least 1"),
+        (ProcessesConfig(jobs_per_gpu=0), "hydra.launcher.jobs_per_gpu=0: must be at least 1"),
+        (ProcessesConfig(gpus=-1), "hydra.launcher.gpus=-1: must be at least 0"),
     ],
 )
-def test_a_launcher_without_a_place_for_a_job_is_refused(limits: Limits, problem: str) -> None:
+def test_a_launcher_without_a_place_for_a_job_is_refused(limits: ProcessesConfig, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         Pool(limits)
 
@@ -152,12 +152,12 @@ def test_a_launcher_without_a_place_for_a_job_is_refused(limits: Limits, problem
 def test_without_gpus_a_job_sees_none(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:
     made = specs(launched.tell_surroundings, 1)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    (told,) = values(Pool(Limits(gpus=0)).run(made))
+    (told,) = values(Pool(ProcessesConfig(gpus=0)).run(made))
     assert told["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_lines_come_whole_and_a_common_warning_once(specs: Specs, capsys: pytest.CaptureFixture[str]) -> None:
-    assert values(Pool(Limits()).run(specs(launched.speak, 2))) == [0.0, 1.0]
+    assert values(Pool(ProcessesConfig()).run(specs(launched.speak, 2))) == [0.0, 1.0]
     said = capsys.readouterr()
     assert said.out == "first line\nsecond line\nthe end\n" * 2
     assert said.err == "warning: the same\n"
@@ -167,22 +167,22 @@ def test_lines_come_whole_and_a_common_warning_once(specs: Specs, capsys: pytest
 
 
 def test_an_exception_fails_its_job_alone(specs: Specs) -> None:
-    assert reasons(Pool(Limits()).run(specs(launched.fail, 2))) == [
+    assert reasons(Pool(ProcessesConfig()).run(specs(launched.fail, 2))) == [
         "no such thing; mend it",
         "ZeroDivisionError: by zero",
     ]
 
 
 def test_a_job_that_is_killed_is_tried_again(specs: Specs, capsys: pytest.CaptureFixture[str]) -> None:
-    assert values(Pool(Limits(n_jobs=2)).run(specs(launched.die_once, 3))) == [0.0, 1.0, 2.0]
+    assert values(Pool(ProcessesConfig(n_jobs=2)).run(specs(launched.die_once, 3))) == [0.0, 1.0, 2.0]
     lines = capsys.readouterr().out.splitlines()
     why = "was killed by SIGKILL (the system does so when memory runs out): trying it again"
     assert sorted(lines) == [f"job {number} {why}" for number in (1, 2, 3)]
 
 
 def test_a_job_is_not_tried_for_ever(specs: Specs) -> None:
-    assert reasons(Pool(Limits(max_retries=2)).run(specs(launched.die_always, 1))) == ["was killed by SIGSEGV"]
-    assert reasons(Pool(Limits(max_retries=0)).run(specs(launched.leave, 1))) == [
+    assert reasons(Pool(ProcessesConfig(max_retries=2)).run(specs(launched.die_always, 1))) == ["was killed by SIGSEGV"]
+    assert reasons(Pool(ProcessesConfig(max_retries=0)).run(specs(launched.leave, 1))) == [
         "ended with exit code 3, without a word"
     ]
 
@@ -191,7 +191,7 @@ def test_a_job_is_not_tried_for_ever(specs: Specs) -> None:
 def test_out_of_memory_is_tried_again_where_other_jobs_may_be_to_blame(
     specs: Specs, at_once: int, reason: str | None
 ) -> None:
-    returns = Pool(Limits(n_jobs=at_once)).run(specs(launched.run_out_of_memory, 2))
+    returns = Pool(ProcessesConfig(n_jobs=at_once)).run(specs(launched.run_out_of_memory, 2))
     if reason is None:
         assert values(returns) == [1.0, 1.0]
     else:
@@ -200,7 +200,7 @@ def test_out_of_memory_is_tried_again_where_other_jobs_may_be_to_blame(
 
 def test_a_job_has_so_much_time(specs: Specs) -> None:
     started_s = time.monotonic()
-    (reason,) = reasons(Pool(Limits(timeout_s=4)).run(specs(launched.sleep, 1)))
+    (reason,) = reasons(Pool(ProcessesConfig(timeout_s=4)).run(specs(launched.sleep, 1)))
     assert reason == "stopped after 4 s, its time limit; the same command goes on"
     assert time.monotonic() - started_s < 30
 
@@ -242,7 +242,7 @@ def test_ctrl_c_stops_the_running_jobs_and_starts_no_other(specs: Specs, tmp_pat
     thread = threading.Thread(target=press)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        Pool(Limits(n_jobs=2)).run(made)
+        Pool(ProcessesConfig(n_jobs=2)).run(made)
     thread.join()
     assert not any(map(is_running, pids))
     assert not (tmp_path / "asleep-2").exists()

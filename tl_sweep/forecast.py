@@ -15,6 +15,7 @@ from tl_sweep.config import local_path
 from tl_sweep.grid import Grid, Job
 from tl_sweep.identity import title
 from tl_sweep.models.names import architecture_label
+from tl_sweep.progress import duration
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 from tl_sweep.tracking.store import masked
 
@@ -99,10 +100,7 @@ def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
 
 
 def describe_cost(cost: Cost) -> str:
-    time = f"{cost.seconds:.0f} s" if cost.seconds < 90 else f"{cost.seconds / 60:.0f} min"
-    if cost.seconds > 5400:
-        time = f"{cost.seconds / 3600:.1f} h"
-    return f"{time}, {cost.bytes / 1e6:.3g} MB"
+    return f"{duration(cost.seconds)}, {cost.bytes / 1e6:.3g} MB"
 
 
 def _value(job: Job, key: str) -> str:

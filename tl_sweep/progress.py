@@ -7,10 +7,10 @@ import sys
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from tl_sweep.train import Position
@@ -32,24 +32,19 @@ class Epoch:
     total: int
 
 
-class EpochProgress:
-    """A bar over the epochs of one job, on stderr; none where that is not a terminal."""
+class Bar:
+    """A bar on stderr while it is entered; none where that is not a terminal."""
 
-    def __init__(self, title: str, epochs: int, position: Position) -> None:
-        self.title, self.epochs = title, epochs
+    def __init__(self, *columns: ProgressColumn) -> None:
         self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
+            *columns,
             console=Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
+            redirect_stdout=sys.stdout.isatty(),  # else what goes to a file would land on the terminal
         )
-        self.task = self.bar.add_task(f"{place(position)}{title}", total=epochs, note="")
 
-    def __enter__(self) -> EpochProgress:
+    def __enter__(self) -> Self:
         self.bar.start()
         return self
 
@@ -58,10 +53,32 @@ class EpochProgress:
     ) -> None:
         self.bar.stop()
 
+
+class EpochProgress(Bar):
+    """A bar over the epochs of one job."""
+
+    def __init__(self, title: str, epochs: int, position: Position) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
+        self.title, self.epochs = title, epochs
+        self.task = self.bar.add_task(f"{place(position)}{title}", total=epochs, note="")
+
     def show(self, record: EpochRecord) -> None:
         note = f"val acc {record.metrics['val/acc']:.3f}"
         self.bar.update(self.task, completed=record.epoch + 1, note=note)
         progress_log.info("", extra={"epoch": Epoch(self.title, record.epoch + 1, self.epochs)})
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``12 min``, ``2.5 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds <= 5400 else f"{seconds / 3600:.1f} h"
 
 
 def place(position: Position) -> str:
@@ -84,4 +101,4 @@ def _time_left(position: Position) -> str:
     if done >= total:
         return ""
     left_s = (time.time() - position.started_at_s) / done * (total - done)
-    return f"; about {left_s:.0f} s left" if left_s < 90 else f"; about {left_s / 60:.0f} min left"
+    return f"; about {duration(left_s)} left"

@@ -47,7 +47,7 @@ class ProcessesLauncher(Launcher):
             KeyboardInterrupt: once the running jobs have closed their records; a second one kills them.
         """
         from hydra_plugins.tl_sweep_processes._job import make_specs
-        from hydra_plugins.tl_sweep_processes._pool import Limits, Pool
+        from hydra_plugins.tl_sweep_processes._pool import Pool
 
         specs = make_specs(self.context, self.task, self.config, job_overrides, initial_job_idx)
-        return Pool(Limits(**self.limits)).run(specs)
+        return Pool(ProcessesConfig(**self.limits)).run(specs)

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from types import TracebackType
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
-from tl_sweep.progress import Epoch
+from tl_sweep.progress import Bar, Epoch, duration
 
 
-class Board:
+class Board(Bar):
     """Shows how many jobs are done, running, failed and left, how long that may take, and where each running one is."""
 
-    def __init__(self, num_jobs: int, num_slots: int) -> None:
-        self.num_jobs, self.num_slots = num_jobs, num_slots
+    def __init__(self, num_jobs: int) -> None:
+        super().__init__(TextColumn("jobs"), BarColumn(20), MofNCompleteColumn(), TextColumn("{task.fields[note]}"))
+        self.num_jobs = num_jobs
         self.running: dict[int, str] = {}
         self.done = self.failed = 0
         self.started_s = time.monotonic()
         self.said: set[str] = set()
-        self.bar = Progress(
-            TextColumn("jobs"),
-            BarColumn(20),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-            redirect_stdout=sys.stdout.isatty(),  # else what goes to a file would land on the terminal
-        )
         self.task = self.bar.add_task("", total=num_jobs, note="")
-
-    def __enter__(self) -> Board:
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
 
     def say(self, text: str, is_error: bool = False) -> None:
         """Print a job's line above the bar; a warning that several jobs give is given once."""
@@ -75,4 +55,4 @@ class Board:
         if not ended:
             return ""
         left_s = (time.monotonic() - self.started_s) / ended * (self.num_jobs - ended)
-        return f", about {left_s:.0f} s" if left_s < 90 else f", about {left_s / 60:.0f} min"
+        return f", about {duration(left_s)}"

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pickle import UnpicklingError
@@ -17,6 +17,7 @@ from pickle import UnpicklingError
 import cloudpickle
 from hydra.core.utils import JobReturn
 
+from hydra_plugins.tl_sweep_processes import ProcessesConfig
 from hydra_plugins.tl_sweep_processes._board import Board
 from hydra_plugins.tl_sweep_processes._job import (
     STOPPED,
@@ -66,18 +67,6 @@ LOOK_EVERY_S = 0.5
 GRACE_S = 30.0  # for a job that was asked to stop
 
 
-@dataclass(frozen=True)
-class Limits:
-    """As ``ProcessesConfig`` says."""
-
-    n_jobs: int | None = None
-    gpus: int | None = None
-    jobs_per_gpu: int = 1
-    timeout_s: float | None = None
-    max_retries: int = 1
-    env_set: dict[str, str] = field(default_factory=dict)
-
-
 @dataclass
 class Running:
     """A job in its process. ``result`` is None until it has told."""
@@ -95,7 +84,7 @@ class Running:
 class Pool:
     """Runs jobs side by side. A slot is the GPU that its job may see; empty where there is none."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ProcessesConfig) -> None:
         self.limits = limits
         self.slots = slots(limits)
         self.free = list(self.slots)
@@ -111,7 +100,7 @@ class Pool:
         waiting = deque(range(len(specs)))
         tries = [0] * len(specs)
         returns: list[JobReturn | None] = [None] * len(specs)
-        with Board(len(specs), len(self.slots)) as self.board, terminable():
+        with Board(len(specs)) as self.board, terminable():
             try:
                 while waiting or self.running:
                     while waiting and self.free:
@@ -219,7 +208,7 @@ def fork_server() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-def slots(limits: Limits) -> list[str]:
+def slots(limits: ProcessesConfig) -> list[str]:
     """The GPU of each place where a job can run, or empty strings.
 
     Raises:

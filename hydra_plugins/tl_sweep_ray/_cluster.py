@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import cloudpickle
@@ -14,36 +13,26 @@ from hydra.core.utils import JobReturn
 
 from hydra_plugins.tl_sweep_processes._board import Board
 from hydra_plugins.tl_sweep_processes._job import Failure, JobSpec, Success, as_return, run
+from hydra_plugins.tl_sweep_ray import RayConfig
 from tl_sweep.command import terminable
 from tl_sweep.types import UserError
 
 LOOK_EVERY_S = 1.0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """As ``RayConfig`` says."""
-
-    address: str | None = None
-    num_cpus: float = 1
-    num_gpus: float = 0
-    max_retries: int = 1
-    env_set: dict[str, str] = field(default_factory=dict)
-
-
-def run_on_cluster(specs: Sequence[JobSpec], settings: Settings) -> list[JobReturn]:
+def run_on_cluster(specs: Sequence[JobSpec], settings: RayConfig) -> list[JobReturn]:
     """Every job as one task; returns their results in the order of ``specs``.
 
     Raises:
         UserError: Ray is not installed, or there is no cluster at ``address``.
         KeyboardInterrupt: once the running jobs have been asked to stop.
     """
-    with cluster(settings) as ray, Board(len(specs), len(specs)) as board, terminable():
+    with cluster(settings) as ray, Board(len(specs)) as board, terminable():
         remote = ray.remote(num_cpus=settings.num_cpus, num_gpus=settings.num_gpus, max_retries=0)(run_on_worker)
 
         def submit(place: int) -> Any:
             board.started(place)
-            return remote.remote(cloudpickle.dumps(specs[place]), os.getcwd(), settings)
+            return remote.remote(cloudpickle.dumps(specs[place]), os.getcwd(), settings.env_set, int(settings.num_cpus))
 
         running = {submit(place): place for place in range(len(specs))}
         tries, returns = [1] * len(specs), {}
@@ -67,14 +56,14 @@ def run_on_cluster(specs: Sequence[JobSpec], settings: Settings) -> list[JobRetu
     return [returns[place] for place in range(len(specs))]
 
 
-def run_on_worker(pickled_spec: bytes, directory: str, settings: Settings) -> Success | Failure:
+def run_on_worker(pickled_spec: bytes, directory: str, env_set: dict[str, str], num_threads: int) -> Success | Failure:
     """On a worker: in the same directory, by its path, with ``env_set`` and as many threads as its share of CPUs."""
     import torch
 
     os.makedirs(directory, exist_ok=True)
     os.chdir(directory)
-    os.environ.update(settings.env_set)
-    torch.set_num_threads(max(1, int(settings.num_cpus)))
+    os.environ.update(env_set)
+    torch.set_num_threads(max(1, num_threads))
     return run(pickled_spec)
 
 
@@ -90,7 +79,7 @@ def outcome_of(ray: Any, reference: Any) -> tuple[Success | Failure, bool]:
 
 
 @contextmanager
-def cluster(settings: Settings) -> Iterator[Any]:
+def cluster(settings: RayConfig) -> Iterator[Any]:
     """Ray, connected; a private cluster ends with the sweep."""
     try:
         import ray

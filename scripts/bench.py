@@ -58,13 +58,21 @@ DEFAULTS = {
 }
 IMAGE_PX, WORKING_PX, BATCH_SIZE, CLASSES = 128, 146, 32, 4
 RATES, EPOCHS = 5, 10
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # both sides in float32
 HONEST = 0.8  # of the compute-only rate: a slower hand-written loop is no reference
 
 
 def seconds(work: Callable[[], object]) -> float:
+    wait_for_device()
     started_s = time.perf_counter()
     work()
+    wait_for_device()
     return time.perf_counter() - started_s
+
+
+def wait_for_device() -> None:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
 
 
 def spread(values: list[float], unit: str = "", digits: int = 2) -> str:
@@ -103,7 +111,8 @@ def make_task(root: Path, views: int | None) -> handwritten.Task:
     def split(name: str) -> handwritten.Split:
         paths = sorted((root / name).glob("*/*.jpg"))
         images_NCHW = torch.from_numpy(decode_files(paths, preprocessing, num_workers=2))
-        return handwritten.Split(images_NCHW, torch.tensor([int(path.parent.name) for path in paths]))
+        labels_N = torch.tensor([int(path.parent.name) for path in paths])
+        return handwritten.Split(images_NCHW.to(DEVICE), labels_N.to(DEVICE))
 
     return handwritten.Task(split("train"), split("val"), split("test"), IMAGE_PX, BATCH_SIZE, views)
 
@@ -133,7 +142,8 @@ class Bench:
                 "data": {"root": str(self.root), "image_size": IMAGE_PX},
                 "model": {"weights": str(self.weights(model))},
                 "batch_size": BATCH_SIZE,
-                "device": "cpu",
+                "device": DEVICE.type,
+                "precision": "float32",
                 "epochs": EPOCHS,
                 "augment": augment,
                 "optim": {"lr": 0.01},
@@ -198,8 +208,9 @@ class Part(nn.Module):
 
 
 def parts_of(model: StagedModel) -> tuple[list[nn.Module], nn.Linear]:
-    model.module.to(memory_format=torch.channels_last)
-    return [Part(model, stage) for stage in range(model.num_stages)], nn.Linear(model.feature_dim, CLASSES)
+    model.module.to(DEVICE, memory_format=torch.channels_last)
+    head = nn.Linear(model.feature_dim, CLASSES, device=DEVICE)
+    return [Part(model, stage) for stage in range(model.num_stages)], head
 
 
 def compute_only_s(
@@ -208,8 +219,10 @@ def compute_only_s(
     """The same steps, validation included, on one fixed batch: what the machine allows."""
     still, learning = nn.Sequential(*backbone[:frozen]).eval(), nn.Sequential(*backbone[frozen:], head)
     optimizer = torch.optim.SGD(learning.parameters(), lr=1e-3, momentum=0.9)
-    images_BCHW = torch.randn(BATCH_SIZE, 3, IMAGE_PX, IMAGE_PX).contiguous(memory_format=torch.channels_last)
-    labels_B = torch.zeros(BATCH_SIZE, dtype=torch.long)
+    images_BCHW = torch.randn(BATCH_SIZE, 3, IMAGE_PX, IMAGE_PX, device=DEVICE).contiguous(
+        memory_format=torch.channels_last
+    )
+    labels_B = torch.zeros(BATCH_SIZE, dtype=torch.long, device=DEVICE)
 
     def work() -> None:
         for _ in range(epochs):
@@ -305,7 +318,7 @@ def full_row(bench: Bench, name: str) -> list[str]:
         pure.append(steps / compute_only_s(backbone, 0, head, train_only, 1))
     ratios = [a / b for a, b in zip(ours, pure, strict=True)]
     with FlopCounterMode(display=False) as counter:
-        state.model(torch.zeros(2, 3, IMAGE_PX, IMAGE_PX))
+        state.model(torch.zeros(2, 3, IMAGE_PX, IMAGE_PX, device=DEVICE))
     share = 3 * counter.get_total_flops() / 2 * median(ours) / matmul_flops()
     target = "≥ 0.95" if name == "resnet18" else ""
     return [
@@ -320,7 +333,7 @@ def full_row(bench: Bench, name: str) -> list[str]:
 def matmul_flops() -> float:
     """Floating-point operations per second of a large float32 matrix product here."""
     side = 2048
-    a, b = torch.randn(side, side), torch.randn(side, side)
+    a, b = torch.randn(side, side, device=DEVICE), torch.randn(side, side, device=DEVICE)
     a @ b
     return 2 * side**3 / median([seconds(lambda: a @ b) for _ in range(5)])
 
@@ -453,7 +466,8 @@ def main() -> None:
     table = Table("work", "tl_sweep", "reference", "ratio", "target")
     console = Console(width=190)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
-    console.print(f"{machine}, torch {torch.__version__}; all of it on the CPU")
+    where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "the CPU"
+    console.print(f"{machine}, torch {torch.__version__}; all of it on {where}, in float32")
     console.print(f"{num_train} training images, {IMAGE_PX} px, batch {BATCH_SIZE}")
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(Path(temporary), make_images(Path(temporary) / "images", num_train, values["assets"]),

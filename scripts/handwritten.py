@@ -1,7 +1,8 @@
 """The loop that people write by hand, written well: what tl_sweep is measured against in ``make bench``.
 
-Images lie decoded in memory; tensors are channels-last; frozen stages run in eval mode without gradients; only what
-learns is given to the optimiser. It does not keep the frozen stages' outputs, as hardly anybody does by hand.
+Images lie decoded in the memory of the device that trains; tensors are channels-last; frozen stages run in eval mode
+without gradients; only what learns is given to the optimiser. It does not keep the frozen stages' outputs, as hardly
+anybody does by hand.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torchvision.transforms import v2
 
 @dataclass(frozen=True)
 class Split:
-    """images_NCHW: uint8, already at the working resolution. labels_N: int64."""
+    """images_NCHW: uint8, already at the working resolution. labels_N: int64. Both on the device that trains."""
 
     images_NCHW: Tensor
     labels_N: Tensor
@@ -37,7 +38,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def prepared(images_BCHW: Tensor) -> Tensor:
-    mean_C11, std_C11 = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
+    mean_C11, std_C11 = (torch.tensor(values, device=images_BCHW.device)[:, None, None] for values in (MEAN, STD))
     return ((images_BCHW.float() / 255 - mean_C11) / std_C11).contiguous(memory_format=torch.channels_last)
 
 

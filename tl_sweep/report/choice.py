@@ -1,10 +1,10 @@
-"""The one place where a learning rate (or any ``optim.*`` setting) is chosen: on validation, averaged over seeds."""
+"""The one place where a learning rate (or any other free setting) is chosen: on validation, averaged over seeds."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -12,30 +12,59 @@ from tl_sweep.config import field_paths
 from tl_sweep.tracking.record import RunRecord
 
 SEEDS = ("seed", "data.subset_seed")
-CHOSEN = "optim."
 NEVER_AN_AXIS = (*SEEDS, *(name for name, item in field_paths() if item.metadata["execution"]))
+WEIGHTS = "model.weights"
+AXES = ("data.", WEIGHTS)  # what a question is about; whatever else varies is an answer that validation chooses
+
+Values = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting of a cell and its runs, one per seed in the order of the seeds."""
+
+    setting: Values
+    runs: tuple[RunRecord, ...]
+
+    def mean(self, metric: str) -> float:
+        """Over seeds; nan where a run lacks it."""
+        return fmean(run.metrics.get(metric, math.nan) for run in self.runs)
+
+    def spread(self, metric: str) -> float:
+        """Standard deviation over seeds; nan with fewer than two."""
+        values = [run.metrics[metric] for run in self.runs]
+        return stdev(values) if len(values) > 1 else math.nan
 
 
 @dataclass(frozen=True)
 class Cell:
     """One row of the comparison: a backbone and a strategy at the setting that validation chose.
 
-    axes: what else varies in the sweep (shots, augmentation, …) and this cell's value of it.
+    axes: what of the data and the source varies in the sweep (shots, weights, …) and this cell's value of it.
+    candidates: the settings that were compared, the chosen one among them.
     """
 
     backbone: str
     strategy: str
-    axes: tuple[tuple[str, str], ...]
-    setting: tuple[tuple[str, str], ...]
-    runs: tuple[RunRecord, ...]
+    axes: Values
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+
+    @property
+    def setting(self) -> Values:
+        return self.chosen.setting
+
+    @property
+    def runs(self) -> tuple[RunRecord, ...]:
+        return self.chosen.runs
+
+    @property
+    def task(self) -> Values:
+        """The axes but for the source: what scratch is asked, too."""
+        return tuple((key, value) for key, value in self.axes if key != WEIGHTS)
 
     def mean(self, metric: str) -> float:
-        return fmean(run.metrics[metric] for run in self.runs)
-
-    def spread(self, metric: str) -> float:
-        """Standard deviation over seeds; nan with fewer than two."""
-        values = [run.metrics[metric] for run in self.runs]
-        return stdev(values) if len(values) > 1 else math.nan
+        return self.chosen.mean(metric)
 
 
 def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
@@ -50,46 +79,64 @@ def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
 
 
 def choose(runs: Iterable[RunRecord]) -> list[Cell]:
-    """For each backbone, strategy and further axis, the setting with the best mean validation accuracy over its seeds.
+    """For each backbone, strategy and axis, the setting with the best mean validation accuracy over its seeds.
 
     Ties go to the smaller mean validation loss. A setting that lacks a seed that another has finished is considered
     only when no setting has all of them. Test accuracy plays no part.
     """
     finished = [run for run in runs if run.status == "FINISHED"]
-    axes = _axes(finished)
-    settings = [key for key in varied_keys(finished) if key.startswith(CHOSEN)]
-    cells: dict[tuple, dict[tuple, dict[tuple, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
+    varied = {where: varied_keys(group) for where, group in _grouped(finished).items()}
+    axes = sorted(
+        {key for keys in varied.values() for key in keys if key.startswith(AXES) and key not in NEVER_AN_AXIS}
+    )
+    cells: dict[tuple, dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for run in finished:
-        where = (run.tags["backbone"], strategy_of(run), _values(run, axes))
-        cells[where][_values(run, settings)][_values(run, SEEDS)] = run
-    return [_best_cell(where, candidates) for where, candidates in cells.items()]
+        where = backbone_and_strategy(run)
+        free = [key for key in varied[where] if not key.startswith(AXES) and key not in NEVER_AN_AXIS]
+        cells[*where, axes_of(run, axes)][_values(run, free)][seed_of(run)] = run
+    return [_chosen(*where, candidates) for where, candidates in cells.items()]
 
 
-def _axes(runs: list[RunRecord]) -> list[str]:
-    """Keys that differ between runs of one backbone and strategy, but for seeds, ``optim.*`` and the machine."""
-    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        groups[run.tags["backbone"], strategy_of(run)].append(run)
-    varied = {key for group in groups.values() for key in varied_keys(group)}
-    return sorted(key for key in varied if not key.startswith((CHOSEN, *NEVER_AN_AXIS)))
-
-
-def _best_cell(where: tuple, candidates: dict[tuple, dict[tuple, RunRecord]]) -> Cell:
-    most_seeds = max(len(by_seed) for by_seed in candidates.values())
-    complete = [
-        Cell(where[0], where[1], where[2], setting, tuple(by_seed.values()))
+def _chosen(
+    backbone: str, strategy: str, axes: Values, candidates: Mapping[Values, Mapping[Values, RunRecord]]
+) -> Cell:
+    most_seeds = max(map(len, candidates.values()))
+    complete = tuple(
+        Candidate(setting, tuple(by_seed[seed] for seed in sorted(by_seed, key=_as_numbers)))
         for setting, by_seed in candidates.items()
         if len(by_seed) == most_seeds
-    ]
-    return max(complete, key=lambda cell: (cell.mean("best/val_acc"), -cell.mean("best/val_loss")))
+    )
+    best = max(complete, key=lambda candidate: (candidate.mean("best/val_acc"), -candidate.mean("best/val_loss")))
+    return Cell(backbone, strategy, axes, best, complete)
 
 
-def strategy_of(run: RunRecord) -> str:
-    """The strategy's name, with the number of frozen stages for ``depth``, and the control marked as such."""
+def _grouped(runs: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
+    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        groups[backbone_and_strategy(run)].append(run)
+    return groups
+
+
+def backbone_and_strategy(run: RunRecord) -> tuple[str, str]:
+    """The strategy with the number of frozen stages for ``depth``, and the control marked as such."""
     frozen = run.params.get("freeze.frozen_stages", "null")
     name = run.tags["strategy"] + ("" if frozen == "null" else f" {frozen}")
-    return f"{name} (random features)" if run.tags.get("control") else name
+    return run.tags["backbone"], f"{name} (random features)" if run.tags.get("control") else name
 
 
-def _values(run: RunRecord, keys: Iterable[str]) -> tuple[tuple[str, str], ...]:
+def axes_of(run: RunRecord, axes: Iterable[str]) -> Values:
+    """The run's values; what starts at random has no source, whatever it was asked to load."""
+    has_source = run.params.get("freeze.pretrained") != "false"
+    return tuple((key, value if has_source or key != WEIGHTS else "–") for key, value in _values(run, axes))
+
+
+def seed_of(run: RunRecord) -> Values:
+    return _values(run, SEEDS)
+
+
+def _values(run: RunRecord, keys: Iterable[str]) -> Values:
     return tuple((key, run.params.get(key, "null")) for key in keys)
+
+
+def _as_numbers(seed: Values) -> list[tuple[int, str]]:
+    return [(int(value) if value.isdigit() else -1, value) for _, value in seed]

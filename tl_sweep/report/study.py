@@ -1,0 +1,182 @@
+"""What a comparison found, as plain values. The terminal, csv, json, Markdown and the page show it and compute nothing.
+
+Accuracies and differences are fractions of 1, times are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tl_sweep.report.statistics import Interval, Need
+
+Axes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A strategy against another one, on the same seeds and test images.
+
+    p: adjusted for the declared family (Holm); nan where there is no verdict. verdict: better, worse, equivalent, cannot
+    tell, or empty. wording: what the verdict is about and what would tell more, as a sentence. need: None when told.
+    """
+
+    difference: Interval
+    p: float
+    verdict: str
+    wording: str
+    need: Need | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """A moment of training, averaged over seeds. seconds: of training so far."""
+
+    epoch: int
+    seconds: float
+    train_loss: float
+    train_acc: float
+    val_loss: float
+    val_acc: float
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """When a strategy's validation accuracy first reaches what the tuned scratch run ends with.
+
+    None: never. factor: scratch's seconds to get there, over this strategy's.
+    """
+
+    epochs: float | None
+    seconds: float | None
+    factor: float | None
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate that was tried for a cell: its validation accuracy (mean over seeds)."""
+
+    lr: float
+    val_acc: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A test image that the chosen networks got wrong with the most confidence. picture: a data URI; empty if the image
+    is not at hand."""
+
+    id: str
+    label: str
+    predicted: str
+    confidence: float
+    picture: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One backbone and strategy (and labels per class, source, …) at the setting that validation chose.
+
+    axes: what else tells it from its neighbours, e.g. ``data.shots``. setting: the chosen free settings. trials: how
+    many settings were compared. stability: share of resamples that choose this setting again; nan if it was the only
+    one. run_ids: of the chosen runs, one per seed. test_acc is nan-free; the other figures are nan where runs lack them.
+    budget_s: the training time at which val_acc_at_budget is taken, the same for all rows of a task. diagnosis: one
+    sentence about the curves, or empty. on_front: no other row is better in accuracy, training time, inference time and
+    parameters at once. indistinguishable: from the best on validation.
+    confusion_KK: rows are labels; counts over all seeds.
+    """
+
+    dataset: str
+    backbone: str
+    strategy: str
+    axes: Axes
+    setting: Axes
+    run_ids: tuple[str, ...]
+    num_seeds: int
+    trials: int
+    stability: float
+    val_acc: float
+    test_acc: Interval
+    macro_f1: float
+    calibration_error: float
+    seconds: float
+    trainable_parameters: int
+    checkpoint_bytes: float
+    inference_images_per_s: float
+    budget_s: float
+    val_acc_at_budget: float
+    vs_scratch: Comparison | None
+    vs_best: Comparison | None
+    is_best: bool
+    indistinguishable: bool
+    arrival: Arrival | None
+    diagnosis: str
+    on_front: bool
+    rates: tuple[Rate, ...] = ()
+    curve: tuple[Point, ...] = ()
+    class_names: tuple[str, ...] = ()
+    confusion_KK: tuple[tuple[int, ...], ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+
+    @property
+    def is_scratch(self) -> bool:
+        return self.strategy == "scratch"
+
+    @property
+    def label(self) -> str:
+        """``resnet18 · none``, with its axes."""
+        return " · ".join([self.backbone, self.strategy, *(f"{key}={value}" for key, value in self.axes)])
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A strategy's lead over scratch of the same backbone, by labelled images per class (``all`` comes last).
+
+    scratch_needs: with how many labels per class scratch reaches the same test accuracy, between two that were tried;
+    None: with none of those that were tried.
+    """
+
+    dataset: str
+    backbone: str
+    strategy: str
+    shots: tuple[str, ...]
+    test_acc: tuple[Interval, ...]
+    gains: tuple[Interval | None, ...]
+    scratch_needs: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """Runs that are not in the comparison, and why."""
+
+    why: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to do, in words. task: the data set and the number of labels. text: one paragraph. evidence: what it rests
+    on. would_change: what would change it. command: reproduces it."""
+
+    task: str
+    text: str
+    evidence: tuple[str, ...]
+    would_change: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A comparison. margin: below which a difference does not matter. notes: warnings. crossings: sentences about labelled
+    images per class. num_runs: finished ones. compare_link: MLflow's own page of the chosen runs; empty without a store.
+    """
+
+    title: str
+    margin: float
+    rows: tuple[Row, ...]
+    gains: tuple[Gain, ...]
+    crossings: tuple[str, ...]
+    recommendations: tuple[Recommendation, ...]
+    notes: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+    num_runs: int
+    compare_link: str = ""

@@ -1,0 +1,149 @@
+"""Which strategy is better than which: every comparison of a study, its family, its wording. S seeds, N test images."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tl_sweep.report import statistics
+from tl_sweep.report.choice import Cell, seed_of
+from tl_sweep.report.evidence import Evidence
+from tl_sweep.report.statistics import LEVEL, Effects, Interval, Need
+from tl_sweep.report.study import Comparison
+
+FEWEST_SEEDS = 3  # for a verdict on methods: two say next to nothing of how much seeds differ
+
+
+@dataclass(frozen=True)
+class Duel:
+    """Two cells on the seeds and test images that they share, before anything is adjusted."""
+
+    ours: Cell
+    other: Cell
+    difference: Interval
+    p: float
+    p_not_equivalent: float
+    num_seeds: int
+    effects: Effects | None
+
+
+def duel(ours: Cell, other: Cell, evidence: Evidence, margin: float) -> Duel:
+    """Raises UserError where predictions are missing or were made on other images."""
+    theirs = {seed_of(run): run for run in other.runs}
+    pairs = [(run, theirs[seed_of(run)]) for run in ours.runs if seed_of(run) in theirs]
+    if not pairs:
+        return Duel(ours, other, Interval(math.nan, math.nan, math.nan), math.nan, math.nan, 0, None)
+    both_PSN = evidence.table([run for pair in pairs for run in pair], "test").reshape(len(pairs), 2, -1)
+    ours_SN, other_SN = both_PSN[:, 0], both_PSN[:, 1]
+    if len(pairs) == 1:
+        p = statistics.mcnemar(ours_SN[0], other_SN[0])
+        return Duel(ours, other, statistics.paired(ours_SN[0], other_SN[0]), p, math.nan, 1, None)
+    effects = statistics.two_way(ours_SN.astype(float) - other_SN.astype(float))
+    p, p_not_equivalent = effects.p_value(), effects.p_not_equivalent(margin)
+    return Duel(ours, other, effects.interval(), p, p_not_equivalent, len(pairs), effects)
+
+
+def against_scratch(cells: Sequence[Cell], evidence: Evidence, margin: float) -> dict[Cell, Comparison]:
+    """Each strategy against the baseline of its backbone and task; the family, declared beforehand, is a backbone's."""
+    families: dict[str, list[Duel]] = defaultdict(list)
+    for cell in cells:
+        scratch = scratch_of(cell, cells)
+        if scratch is not None and scratch is not cell:
+            families[cell.backbone].append(duel(cell, scratch, evidence, margin))
+    return {cell: verdict for family in families.values() for cell, verdict in judge(family, margin).items()}
+
+
+def against_best(cells: Sequence[Cell], evidence: Evidence, margin: float) -> dict[Cell, Comparison]:
+    """Each cell of one task against the one that is best on validation, a family of its own."""
+    best = best_of(cells)
+    return judge([duel(cell, best, evidence, margin) for cell in cells if cell is not best], margin)
+
+
+def best_of(cells: Iterable[Cell]) -> Cell:
+    """By mean validation accuracy; ties go to the smaller mean validation loss."""
+    return max(cells, key=lambda cell: (cell.mean("best/val_acc"), -cell.mean("best/val_loss")))
+
+
+def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
+    """The baseline that ``cell`` is compared with: scratch on the same backbone and task."""
+    same = (other for other in cells if (other.backbone, other.task) == (cell.backbone, cell.task))
+    return next((other for other in same if other.strategy == "scratch"), None)
+
+
+def judge(family: Sequence[Duel], margin: float) -> dict[Cell, Comparison]:
+    """Verdicts on methods where there are three seeds or more, adjusted within the family; else what can be said."""
+    methods = [duel for duel in family if duel.num_seeds >= FEWEST_SEEDS]
+    adjusted = statistics.holm([duel.p for duel in methods])
+    not_equivalent = statistics.holm([duel.p_not_equivalent for duel in methods])
+    verdicts = {duel.ours: _few_seeds(duel) for duel in family if duel.num_seeds < FEWEST_SEEDS}
+    for duel, p, p_not_equivalent in zip(methods, adjusted, not_equivalent, strict=True):
+        verdicts[duel.ours] = _on_methods(duel, p, p_not_equivalent, margin)
+    return verdicts
+
+
+def _on_methods(duel: Duel, p: float, p_not_equivalent: float, margin: float) -> Comparison:
+    assert duel.effects is not None
+    if p_not_equivalent < LEVEL:
+        return _told(duel, p, "equivalent", f"within {_points(margin)} of {duel.other.strategy}")
+    if p < LEVEL:
+        word = "better" if duel.difference.estimate > 0 else "worse"
+        return _told(duel, p, word, f"{word} than {duel.other.strategy}")
+    need = statistics.needed(duel.effects, max(abs(duel.difference.estimate), margin))
+    told = _told(duel, p, "cannot tell", f"cannot be told from {duel.other.strategy}{_more(need, duel.effects)}")
+    return replace(told, need=need)
+
+
+def _told(duel: Duel, p: float, verdict: str, wording: str) -> Comparison:
+    return Comparison(duel.difference, p, verdict, f"{wording} (p = {p:.2g}, {duel.num_seeds} seeds)")
+
+
+def _few_seeds(duel: Duel) -> Comparison:
+    other = duel.other.strategy
+    if duel.num_seeds == 0:
+        return Comparison(duel.difference, math.nan, "", f"no seed in common with {other}")
+    if duel.num_seeds == 1:
+        different = "differ" if duel.p < LEVEL else "cannot be told apart"
+        wording = f"these two networks {different} (exact McNemar, p = {duel.p:.2g}); one seed: no verdict on methods"
+        return Comparison(duel.difference, math.nan, "", wording)
+    return Comparison(duel.difference, math.nan, "", f"{duel.num_seeds} seeds: no verdict on methods")
+
+
+def _more(need: Need, effects: Effects) -> str:
+    """What would tell a difference as large as the one seen (or the margin, if that is larger)."""
+    ways = [f"{need.seeds} seeds"] if need.seeds and need.seeds > effects.num_seeds else []
+    if need.images and need.images > effects.num_images:
+        ways.append(f"{_round(need.images):,} test images")
+    return f"; about {' or '.join(ways)} would tell" if ways else ""
+
+
+def _round(count: int) -> int:
+    """To two digits: it is an estimate."""
+    digits = max(0, len(str(count)) - 2)
+    return round(count, -digits)
+
+
+def _points(margin: float) -> str:
+    return f"{100 * margin:g} point{'s' if margin != 0.01 else ''}"
+
+
+def stability(cell: Cell, evidence: Evidence) -> float:
+    """Share of resamples of validation images and seeds in which the cell's setting is chosen again; nan without rivals."""
+    if len(cell.candidates) < 2:
+        return math.nan
+    correct: list[list[np.ndarray]] = []
+    for same_seed in zip(*(candidate.runs for candidate in cell.candidates), strict=True):
+        correct.append(list(evidence.table(same_seed, "val")))
+    losses = [candidate.mean("best/val_loss") for candidate in cell.candidates]
+    return statistics.chosen_share(correct, losses, cell.candidates.index(cell.chosen))
+
+
+def by_task(cells: Iterable[Cell], key: Callable[[Cell], object] = lambda cell: cell.task) -> list[list[Cell]]:
+    """The cells of each task: what was asked the same."""
+    groups: dict[object, list[Cell]] = defaultdict(list)
+    for cell in cells:
+        groups[key(cell)].append(cell)
+    return list(groups.values())

@@ -21,7 +21,7 @@ from tl_sweep.models.weights import description_of
 from tl_sweep.tracking.record import RunHeader
 from tl_sweep.tracking.store import masked
 from tl_sweep.training.freeze import Phase, trainable_parameters
-from tl_sweep.training.rates import solver_of
+from tl_sweep.training.rates import head_lr_of, solver_of
 
 if TYPE_CHECKING:
     from tl_sweep.assemble import Run
@@ -55,13 +55,14 @@ def counts(run: Run) -> dict[str, int]:
 
 
 def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
-    model = run.state.model
+    model, head_lr = run.state.model, head_lr_of(config)
     tags = {
         "backbone": architecture_label(config.model),
         "strategy": config.freeze.name,
         "init": text_of(config.model.weights) if run.weights else "random",
         "trainable": ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
         "solver": solver_of(config),
+        "head_lr": "" if head_lr is None else f"{head_lr:g}",
         "control": "random features" if _learns_only_the_head(run) and run.weights is None else "",
         "trainable_parameters": str(max(_count(run, phase) for phase in run.setup.plan)),
         "parameters_per_stage": json.dumps(_parameters_per_stage(run)),

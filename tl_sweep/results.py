@@ -15,7 +15,7 @@ from torch import Tensor
 from tl_sweep.config import Config
 from tl_sweep.report import figures
 from tl_sweep.tracking.record import metric_lines
-from tl_sweep.training.checkpoint import save_checkpoint
+from tl_sweep.training.checkpoint import TENSORS, save_checkpoint
 from tl_sweep.training.evaluate import confusion_counts, final_metrics, predict
 from tl_sweep.training.freeze import fingerprint, frozen_tensors
 from tl_sweep.training.prefix import Demand, usage_metrics
@@ -65,6 +65,7 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Out
     figures.confusion(confusion_counts(logits_NK, test_labels_N), names, folder / "confusion.png")
     figures.curves(metric_lines(folder), folder / "curves.png")
     save_checkpoint(folder, config, names, run.weights, model, setup)
+    metrics["checkpoint_bytes"] = float((folder / TENSORS).stat().st_size)
     frozen = frozen_tensors(model, always_frozen)
     usage = setup.cache.usage
     return Outcome(

@@ -105,8 +105,9 @@ def train_and_test(
         (folder / results.PREDICTIONS).unlink(missing_ok=True)
     with EpochProgress(title(config), config.epochs, position) as progress:
         for record in fit(run.state, run.setup):
-            tracker.metrics(record.metrics, record.epoch)
-            checkpoints.save(run.state, run.setup, time.perf_counter() - started_s)
+            elapsed_s = time.perf_counter() - started_s
+            tracker.metrics(record.metrics | {"seconds_elapsed": elapsed_s}, record.epoch)
+            checkpoints.save(run.state, run.setup, elapsed_s)
             log.info("epoch %d: %s", record.epoch + 1, record)
             progress.show(record)
     outcome = results.test_and_save(folder, config, run, time.perf_counter() - started_s)

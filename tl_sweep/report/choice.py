@@ -14,17 +14,22 @@ from tl_sweep.tracking.record import RunRecord
 SEEDS = ("seed", "data.subset_seed")
 NEVER_AN_AXIS = (*SEEDS, *(name for name, item in field_paths() if item.metadata["execution"]))
 WEIGHTS = "model.weights"
+NO_SOURCE = "–"
 AXES = ("data.", WEIGHTS)  # what a question is about; whatever else varies is an answer that validation chooses
 
 Values = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """One setting of a cell and its runs, one per seed in the order of the seeds."""
 
     setting: Values
     runs: tuple[RunRecord, ...]
+
+    @property
+    def epochs(self) -> int:
+        return int(self.runs[0].params["epochs"])
 
     def mean(self, metric: str) -> float:
         """Over seeds; nan where a run lacks it."""
@@ -36,7 +41,7 @@ class Candidate:
         return stdev(values) if len(values) > 1 else math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
     """One row of the comparison: a backbone and a strategy at the setting that validation chose.
 
@@ -62,6 +67,19 @@ class Cell:
     def task(self) -> Values:
         """The axes but for the source: what scratch is asked, too."""
         return tuple((key, value) for key, value in self.axes if key != WEIGHTS)
+
+    @property
+    def is_scratch(self) -> bool:
+        return self.strategy == "scratch"
+
+    @property
+    def is_control(self) -> bool:
+        """Random features, frozen: what a source has to beat."""
+        return bool(self.runs[0].tags.get("control"))
+
+    @property
+    def learns_only_the_head(self) -> bool:
+        return self.runs[0].tags.get("trainable", "").startswith("head")
 
     def mean(self, metric: str) -> float:
         return self.chosen.mean(metric)
@@ -126,8 +144,8 @@ def backbone_and_strategy(run: RunRecord) -> tuple[str, str]:
 
 def axes_of(run: RunRecord, axes: Iterable[str]) -> Values:
     """The run's values; what starts at random has no source, whatever it was asked to load."""
-    has_source = run.params.get("freeze.pretrained") != "false"
-    return tuple((key, value if has_source or key != WEIGHTS else "–") for key, value in _values(run, axes))
+    has_source = run.params.get("freeze.pretrained") != "false" and run.params.get(WEIGHTS) != "null"
+    return tuple((key, value if has_source or key != WEIGHTS else NO_SOURCE) for key, value in _values(run, axes))
 
 
 def seed_of(run: RunRecord) -> Values:

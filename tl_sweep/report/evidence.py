@@ -1,7 +1,8 @@
-"""What runs left behind besides their last metrics: predictions image by image, and curves. N images, S seeds."""
+"""What runs left behind besides their last metrics: predictions by image, and curves. N images, S seeds, K classes."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -12,23 +13,29 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tl_sweep.report.study import Point
-from tl_sweep.tracking.record import RunRecord, metric_lines
+from tl_sweep.report.study import Mistake, Point
+from tl_sweep.tracking.record import RECORD, RunRecord, metric_lines
 from tl_sweep.types import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 PREDICTIONS = "predictions.parquet"
+PROBABILITY = "p/"  # a column per class begins with it
 
-Locate = Callable[[RunRecord], Path]  # the folder with a run's files, here on this machine
+Locate = Callable[
+    [RunRecord, str], Path
+]  # a file of the run's, here on this machine; raises UserError where it is gone
+Picture = Callable[[RunRecord, str], str]  # an image by its id as a data URI; empty where it is not at hand
 
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """Which images of a split a run got right. images: names and labels, in the order of ``correct_N``."""
+    """What a run made of a split. images: names and labels (an arrow table), in the order of ``correct_N``."""
 
-    images: object
+    images: pa.Table
+    predicted_N: pa.ChunkedArray
     correct_N: np.ndarray
 
 
@@ -37,6 +44,7 @@ class Evidence:
     """The files of runs, each read once and no more of it than asked for."""
 
     locate: Locate
+    picture: Picture
 
     def outcomes(self, run: RunRecord, split: str) -> Outcomes:
         """Of ``val`` or ``test``.
@@ -44,46 +52,70 @@ class Evidence:
         Raises:
             UserError: the run's predictions are missing.
         """
-        return self._splits(run)[split]
+        return _read_outcomes(self.locate(run, PREDICTIONS))[split]
 
     def table(self, runs: Sequence[RunRecord], split: str) -> np.ndarray:
-        """correct_SN: which seed's network got which image right.
+        """correct_SN: which run's network got which image right.
 
         Raises:
             UserError: the runs did not see the same images.
         """
         all_outcomes = [self.outcomes(run, split) for run in runs]
         for run, outcomes in zip(runs, all_outcomes, strict=True):
-            if not outcomes.images.equals(all_outcomes[0].images):  # type: ignore[attr-defined]
-                raise UserError(
-                    f"run {run.run_id or run.tags['key']}: its {split} images are not those of its siblings"
-                )
+            if not outcomes.images.equals(all_outcomes[0].images):
+                raise UserError(f"run {run.name}: its {split} images are not those of its siblings")
         return np.stack([outcomes.correct_N for outcomes in all_outcomes])
 
-    def frame(self, run: RunRecord) -> pd.DataFrame:
-        """Everything that is kept of the test split: id, label, predicted, a probability per class."""
-        import pandas as pd
+    def test_set(self, run: RunRecord) -> str:
+        """A digest of the names and labels of the images that the run was tested on."""
+        images = self.outcomes(run, "test").images
+        text = "\0".join([*images["id"].to_pylist(), *images["label"].to_pylist()])
+        return hashlib.sha256(text.encode()).hexdigest()
 
-        frame = pd.read_parquet(self._path(run))
-        return frame[frame["split"] == "test"].reset_index(drop=True)
+    def confusion(self, runs: Sequence[RunRecord]) -> tuple[tuple[str, ...], np.ndarray]:
+        """Class names and counts_KK over all runs; rows are labels, columns predictions."""
+        names = self.class_names(runs[0])
+        place = {name: index for index, name in enumerate(names)}
+        counts_KK = np.zeros((len(names), len(names)), dtype=int)
+        for run in runs:
+            outcomes = self.outcomes(run, "test")
+            pairs = zip(outcomes.images["label"].to_pylist(), outcomes.predicted_N.to_pylist(), strict=True)
+            np.add.at(counts_KK, tuple(np.array([[place[a], place[b]] for a, b in pairs]).T), 1)
+        return names, counts_KK
+
+    def class_names(self, run: RunRecord) -> tuple[str, ...]:
+        import pyarrow.parquet as parquet
+
+        columns = parquet.read_schema(self.locate(run, PREDICTIONS)).names
+        return tuple(name.removeprefix(PROBABILITY) for name in columns if name.startswith(PROBABILITY))
+
+    def mistakes(self, runs: Sequence[RunRecord], most: int) -> tuple[Mistake, ...]:
+        """Test images that the mean of the runs' probabilities gets wrong, the most confident first."""
+        frames = [_test_frame(self.locate(run, PREDICTIONS)) for run in runs]
+        names = self.class_names(runs[0])
+        mean_NK = np.mean([frame[[PROBABILITY + name for name in names]].to_numpy() for frame in frames], axis=0)
+        predicted_N, confidence_N = mean_NK.argmax(1), mean_NK.max(1)
+        wrong_N = np.array(names, dtype=object)[predicted_N] != frames[0]["label"].to_numpy()
+        worst = sorted(np.flatnonzero(wrong_N), key=lambda n: -confidence_N[n])[:most]
+        return tuple(
+            Mistake(
+                id=(image := str(frames[0]["id"][n])),
+                label=str(frames[0]["label"][n]),
+                predicted=names[predicted_N[n]],
+                confidence=float(confidence_N[n]),
+                picture=self.picture(runs[0], image),
+            )
+            for n in worst
+        )
 
     def curve(self, runs: Sequence[RunRecord]) -> tuple[Point, ...]:
         """Training and validation by epoch, averaged over the runs that got so far."""
         by_epoch: dict[int, list[dict[str, float]]] = {}
         for run in runs:
-            for line in metric_lines(self.locate(run)):
+            for line in metric_lines(self.locate(run, RECORD).parent):
                 if "val/acc" in line:
                     by_epoch.setdefault(int(line["step"]) + 1, []).append(line)
         return tuple(_point(epoch, lines) for epoch, lines in sorted(by_epoch.items()))
-
-    def _path(self, run: RunRecord) -> Path:
-        path = self.locate(run) / PREDICTIONS
-        if not path.exists():
-            raise UserError(f"run {run.run_id or run.tags['key']}: {path} is missing: there is nothing to compare")
-        return path
-
-    def _splits(self, run: RunRecord) -> dict[str, Outcomes]:
-        return _read_outcomes(self._path(run))
 
 
 POINT = {"seconds": "seconds_elapsed", **{f"{s}_{q}": f"{s}/{q}" for s in ("train", "val") for q in ("loss", "acc")}}
@@ -100,9 +132,19 @@ def _read_outcomes(path: Path) -> dict[str, Outcomes]:
     import pyarrow.parquet as parquet
 
     table = parquet.read_table(path, columns=["split", "id", "label", "predicted"])
-    correct_N = arrow.equal(table["label"], table["predicted"]).to_numpy(zero_copy_only=False)
-    splits = table["split"].to_numpy(zero_copy_only=False)
+    splits = {split: table.filter(arrow.equal(table["split"], split)) for split in ("val", "test")}
     return {
-        split: Outcomes(table.filter(splits == split).select(["id", "label"]), correct_N[splits == split])
-        for split in ("val", "test")
+        split: Outcomes(
+            images=part.select(["id", "label"]),
+            predicted_N=part["predicted"],
+            correct_N=arrow.equal(part["label"], part["predicted"]).to_numpy(zero_copy_only=False).astype(bool),
+        )
+        for split, part in splits.items()
     }
+
+
+def _test_frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    return frame[frame["split"] == "test"].reset_index(drop=True)

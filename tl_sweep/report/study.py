@@ -16,8 +16,8 @@ Axes = tuple[tuple[str, str], ...]
 class Comparison:
     """A strategy against another one, on the same seeds and test images.
 
-    p: adjusted for the declared family (Holm); nan where there is no verdict. verdict: better, worse, equivalent, cannot
-    tell, or empty. wording: what the verdict is about and what would tell more, as a sentence. need: None when told.
+    p: adjusted for the declared family (Holm); nan where there is no verdict. verdict: better, worse, equivalent,
+    cannot tell, or empty. wording: what the verdict is about and what would tell more. need: None when told.
     """
 
     difference: Interval
@@ -78,10 +78,11 @@ class Row:
 
     axes: what else tells it from its neighbours, e.g. ``data.shots``. setting: the chosen free settings. trials: how
     many settings were compared. stability: share of resamples that choose this setting again; nan if it was the only
-    one. run_ids: of the chosen runs, one per seed. test_acc is nan-free; the other figures are nan where runs lack them.
-    budget_s: the training time at which val_acc_at_budget is taken, the same for all rows of a task. diagnosis: one
-    sentence about the curves, or empty. on_front: no other row is better in accuracy, training time, inference time and
-    parameters at once. indistinguishable: from the best on validation.
+    one. run_ids: of the chosen runs, one per seed. num_val_images, num_test_images: of a seed. test_acc is nan-free;
+    the other figures are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs at which
+    val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run had so
+    few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy, training
+    time, inference time and parameters at once. indistinguishable: from the best on validation.
     confusion_KK: rows are labels; counts over all seeds.
     """
 
@@ -92,6 +93,8 @@ class Row:
     setting: Axes
     run_ids: tuple[str, ...]
     num_seeds: int
+    num_val_images: int
+    num_test_images: int
     trials: int
     stability: float
     val_acc: float
@@ -104,6 +107,8 @@ class Row:
     inference_images_per_s: float
     budget_s: float
     val_acc_at_budget: float
+    budget_epochs: int
+    val_acc_at_equal_epochs: float
     vs_scratch: Comparison | None
     vs_best: Comparison | None
     is_best: bool
@@ -166,8 +171,8 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Study:
-    """A comparison. margin: below which a difference does not matter. notes: warnings. crossings: sentences about labelled
-    images per class. num_runs: finished ones. compare_link: MLflow's own page of the chosen runs; empty without a store.
+    """A comparison. margin: below which a difference does not matter. notes: warnings. crossings: sentences about
+    labelled images per class. num_runs: finished ones. compare_link: MLflow's own page of the chosen runs, if any.
     """
 
     title: str

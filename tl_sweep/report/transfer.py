@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from tl_sweep.report.study import Gain, Row
@@ -20,7 +21,18 @@ def gains(rows: Sequence[Row]) -> tuple[Gain, ...]:
         if labels is not None:
             others = tuple(axis for axis in row.axes if axis[0] not in LABELS)
             lines[row.dataset, row.backbone, name_of(row.strategy, others)][labels] = row
-    return tuple(_gain(*where, line) for where, line in lines.items() if len(line) > 1)
+    plain = [_gain(*where, line) for where, line in lines.items() if len(line) > 1]
+    scratch = {(line.dataset, line.backbone): line for line in plain if line.strategy == "scratch"}
+    return tuple(
+        replace(line, scratch_needs=_needs(line, scratch.get((line.dataset, line.backbone)))) for line in plain
+    )
+
+
+def _needs(line: Gain, scratch: Gain | None) -> tuple[float | None, ...]:
+    """With how many labels per class scratch is as good as ``line`` is with each of its numbers of them."""
+    if scratch is None or scratch.strategy == line.strategy:
+        return (None,) * len(line.shots)
+    return tuple(labels_that_match(scratch, acc.estimate) for acc in line.test_acc)
 
 
 def labels_of(row: Row) -> str | None:

@@ -71,7 +71,7 @@ def best_of(cells: Iterable[Cell]) -> Cell:
 def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
     """The baseline that ``cell`` is compared with: scratch on the same backbone and task."""
     same = (other for other in cells if (other.backbone, other.task) == (cell.backbone, cell.task))
-    return next((other for other in same if other.strategy == "scratch"), None)
+    return next((other for other in same if other.is_scratch), None)
 
 
 def judge(family: Sequence[Duel], margin: float) -> dict[Cell, Comparison]:
@@ -131,7 +131,7 @@ def _points(margin: float) -> str:
 
 
 def stability(cell: Cell, evidence: Evidence) -> float:
-    """Share of resamples of validation images and seeds in which the cell's setting is chosen again; nan without rivals."""
+    """Share of resamples of validation images and seeds that choose the cell's setting again; nan without rivals."""
     if len(cell.candidates) < 2:
         return math.nan
     correct: list[list[np.ndarray]] = []

@@ -52,6 +52,11 @@ class RunRecord:
     metrics: dict[str, float] = field(repr=False)
     started_s: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """What a person finds it by: MLflow's id, or its key where no store has it."""
+        return self.run_id or self.tags.get("key", "")
+
 
 @dataclass(frozen=True)
 class Record:

@@ -1,0 +1,189 @@
+"""What follows from a comparison, in words: a recommendation per task, and warnings about how far it can be trusted."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from tl_sweep.report.choice import Cell
+from tl_sweep.report.curves import good_rates
+from tl_sweep.report.study import Comparison, Interval, Recommendation, Row
+from tl_sweep.report.verdict import FEWEST_SEEDS, best_of, scratch_of
+
+FEW_TRIALS = 3
+NOISY_CHOICE = 0.02  # standard error of a difference in validation accuracy that settings were chosen by
+UNSTABLE = 0.5
+WORDS = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+")  # overrides, whose values may have blanks inside quotes
+NOT_THE_SETTING = re.compile(r"\+*(seed=|resume=|hydra[./])")
+
+
+def percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def points(interval: Interval) -> str:
+    """``+9.6 points (8.1 to 11.1)``"""
+    return f"{100 * interval.estimate:+.1f} points ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def setting_of(row: Row) -> str:
+    return ", ".join(f"{key.removeprefix('optim.')}={value}" for key, value in row.setting)
+
+
+def recommend(rows: Mapping[Cell, Row]) -> Recommendation:
+    """For one task: what is best on validation, unless something equivalent trains faster."""
+    best = rows[best_of(rows)]
+    equals = [row for row in rows.values() if row.indistinguishable]
+    equivalent = [row for row in equals if row.vs_best is not None and row.vs_best.verdict == "equivalent"]
+    advised = min([best, *equivalent], key=lambda row: row.seconds)
+    cell = next(cell for cell, row in rows.items() if row is advised)
+    return Recommendation(
+        task=_task(cell, advised),
+        text=" ".join(_sentences(advised, best, equals)),
+        evidence=tuple(_evidence(advised, best, rows)),
+        would_change=tuple(_would_change(advised, best, equals)),
+        command=command_of(cell),
+    )
+
+
+def _task(cell: Cell, row: Row) -> str:
+    return ", ".join([row.dataset, *(f"{key.removeprefix('data.')}={value}" for key, value in cell.task)])
+
+
+def _sentences(advised: Row, best: Row, equals: list[Row]) -> Iterator[str]:
+    setting = setting_of(advised)
+    yield f"Use {advised.backbone} with freeze={advised.strategy}{f' ({setting})' if setting else ''}."
+    yield (
+        f"Expect {percent(advised.test_acc.estimate)} on images like the test images "
+        f"(95 % interval {100 * advised.test_acc.low:.1f} to {100 * advised.test_acc.high:.1f})."
+    )
+    if advised.vs_scratch is not None:
+        yield _against(advised.vs_scratch, "training from scratch")
+    if advised is not best:
+        yield (
+            f"{best.label} is best on validation; on test the two are equivalent, "
+            f"and this one trains in {advised.seconds:.1f} s instead of {best.seconds:.1f} s."
+        )
+    elif best.num_seeds < FEWEST_SEEDS:
+        yield f"{_seeds(best)} say nothing about methods, only about these networks."
+    others = [row.label for row in equals if row is not advised]
+    if others:
+        yield f"Cannot be told from the best: {', '.join(others)}."
+
+
+def _against(comparison: Comparison, what: str) -> str:
+    difference = points(comparison.difference)
+    match comparison.verdict:
+        case "better" | "worse":
+            return f"That is {comparison.verdict} than {what}: {difference}."
+        case "equivalent":
+            return f"That is equivalent to {what}: {difference}."
+        case "cannot tell":
+            return f"It cannot be told from {what}: {difference}."
+    return f"The difference to {what} is {difference}: {comparison.wording}."
+
+
+def _evidence(advised: Row, best: Row, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    yield (
+        f"{len(rows)} strategies compared at the settings that validation chose, {_seeds(advised)}; "
+        f"validation accuracy {percent(advised.val_acc)}, of the best {percent(best.val_acc)}"
+    )
+    if not math.isnan(advised.stability):
+        yield f"this setting is chosen in {advised.stability:.0%} of resamples of validation images and seeds"
+    if advised.vs_scratch is not None:
+        yield f"against scratch: {advised.vs_scratch.wording}"
+    if advised.arrival is not None:
+        yield arrival_text(advised)
+    good = good_rates(advised.rates)
+    if good is not None and len(advised.rates) > 1:
+        yield f"learning rates from {good[0]:g} to {good[1]:g} are within one point of the best on validation"
+    yield (
+        f"{advised.seconds:.1f} s of training, {advised.trainable_parameters:,} trainable parameters, "
+        f"calibration error {percent(advised.calibration_error)}"
+    )
+
+
+def arrival_text(row: Row) -> str:
+    """When it reaches what scratch ends with, on validation."""
+    assert row.arrival is not None
+    if row.arrival.epochs is None:
+        return "never reaches the validation accuracy that scratch ends with"
+    seconds = row.arrival.seconds
+    time = "" if seconds is None or math.isnan(seconds) else f", {seconds:.1f} s"
+    factor = "" if row.arrival.factor is None else f": {row.arrival.factor:.1f} times as fast"
+    return f"reaches the validation accuracy that scratch ends with after {row.arrival.epochs:g} epochs{time}{factor}"
+
+
+def _would_change(advised: Row, best: Row, equals: list[Row]) -> Iterator[str]:
+    if advised.num_seeds < FEWEST_SEEDS:
+        yield f"three seeds or more: {_seeds(advised)} give no verdict on methods"
+    for row in {id(row): row for row in (*equals, advised)}.values():
+        for comparison in (row.vs_best, row.vs_scratch):
+            if comparison is not None and comparison.need is not None:
+                yield f"{row.label}: {comparison.wording}"
+    if advised.diagnosis:
+        yield f"{advised.label}: {advised.diagnosis}"
+    if not math.isnan(advised.stability) and advised.stability < UNSTABLE:
+        yield "more validation images: another setting is chosen in most resamples"
+
+
+def _seeds(row: Row) -> str:
+    return f"{row.num_seeds} seed{'s' if row.num_seeds > 1 else ''}"
+
+
+def command_of(cell: Cell) -> str:
+    """Trains the chosen setting again, with each of its seeds."""
+    seeds = ",".join(run.params["seed"] for run in cell.runs)
+    overrides = WORDS.findall(cell.runs[0].tags.get("overrides", ""))
+    kept = [shlex.quote(word) for word in overrides if not NOT_THE_SETTING.match(word)]
+    return " ".join(["python -m tl_sweep.train -m", *kept, f"seed={seeds}"])
+
+
+def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """What a reader must know before believing the table."""
+    few = [row for row in rows.values() if row.num_seeds < FEWEST_SEEDS]
+    if few:
+        yield (
+            f"{dataset}: {len(few)} of {len(rows)} rows have fewer than three seeds: they show what these networks do, "
+            "not what the methods do"
+        )
+    noisy: dict[str, list[str]] = defaultdict(list)
+    for row in rows.values():
+        error = _error_of_choice(row)
+        if row.trials >= FEW_TRIALS and error > NOISY_CHOICE:
+            noisy[f"{100 * error:.0f}"].append(f"{row.label} ({row.trials} settings)")
+    if noisy:
+        worst = max(noisy, key=float)
+        count = sum(map(len, noisy.values()))
+        yield (
+            f"{dataset}: in {count} of {len(rows)} rows the setting was chosen on few validation images: a difference "
+            f"between two settings has a standard error of up to {worst} points, as in {noisy[worst][0]}"
+        )
+    trials = {row.trials for row in rows.values()}
+    if len(trials) > 1:
+        most = max(rows.values(), key=lambda row: row.trials)
+        yield (
+            f"{dataset}: unequal numbers of settings were tried, from {min(trials)} to {max(trials)} ({most.label}); "
+            "the more, the better the chosen one"
+        )
+    for cell, row in rows.items():
+        if cell.is_scratch and _longest_won(cell):
+            yield f"{row.label}: its longest schedule ({cell.chosen.epochs} epochs) won; a longer one may do better"
+    for task in {cell.task for cell in rows}:
+        same = [cell for cell in rows if cell.task == task]
+        without = sorted({cell.backbone for cell in same if scratch_of(cell, same) is None})
+        if without:
+            yield f"{dataset}: no baseline for {', '.join(without)}: add freeze=scratch"
+
+
+def _error_of_choice(row: Row) -> float:
+    """Standard error of the difference between two settings' validation accuracies, were their mistakes independent."""
+    return math.sqrt(2 * row.val_acc * (1 - row.val_acc) / (row.num_val_images * row.num_seeds))
+
+
+def _longest_won(cell: Cell) -> bool:
+    lengths = {candidate.epochs for candidate in cell.candidates}
+    return len(lengths) > 1 and cell.chosen.epochs == max(lengths)

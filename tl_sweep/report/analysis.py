@@ -1,0 +1,196 @@
+"""From recorded runs to a ``Study``: what can be compared, what is chosen, how it compares, what follows from that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+from tl_sweep.report import curves, statistics, transfer, verdict
+from tl_sweep.report.advice import notes_on, recommend
+from tl_sweep.report.choice import Cell, choose
+from tl_sweep.report.evidence import Evidence
+from tl_sweep.report.intake import datasets_of, sort_out
+from tl_sweep.report.study import Comparison, Excluded, Recommendation, Row, Study
+from tl_sweep.tracking.record import RunRecord
+
+MARGIN = 0.01  # of accuracy: a difference that does not matter
+MOST_CLASSES = 30  # of which a confusion matrix can be read
+MOST_MISTAKES = 12
+
+Speed = Callable[[RunRecord], float]  # images per second at inference of a run's network; nan where it is not known
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the runs. margin: a difference in accuracy below which two strategies count as equal."""
+
+    title: str
+    margin: float = MARGIN
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every cell of a task gets where they are compared at equal cost: half of them took no longer than this, and
+    none was given fewer epochs."""
+
+    seconds: float
+    epochs: int
+
+    @staticmethod
+    def of(task: Sequence[Cell]) -> Budget:
+        epochs = min(candidate.epochs for cell in task for candidate in cell.candidates)
+        return Budget(median(cell.mean("seconds") for cell in task), epochs)
+
+
+def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, question: Question) -> Study:
+    """Compare everything that is finished and whole; the rest is listed with the reason."""
+    usable, excluded = sort_out(list(runs), evidence)
+    rows: list[Row] = []
+    recommendations: list[Recommendation] = []
+    notes: list[str] = []
+    for dataset, members in datasets_of(usable).items():
+        cells = choose(members)
+        excluded += _incomplete(members, cells)
+        mine = _rows(dataset, cells, evidence, speed, question.margin)
+        rows += mine.values()
+        notes += notes_on(dataset, mine)
+        recommendations += [recommend({cell: mine[cell] for cell in task}) for task in verdict.by_task(cells)]
+    lines = transfer.gains(rows)
+    return Study(
+        title=question.title,
+        margin=question.margin,
+        rows=tuple(rows),
+        gains=lines,
+        crossings=transfer.crossings(lines),
+        recommendations=tuple(recommendations),
+        notes=tuple(notes),
+        excluded=tuple(excluded),
+        num_runs=len(usable),
+    )
+
+
+def _incomplete(runs: Sequence[RunRecord], cells: Sequence[Cell]) -> list[Excluded]:
+    """Runs whose setting lacks a seed, and cells that the others have and nobody ran."""
+    compared = {id(run) for cell in cells for candidate in cell.candidates for run in candidate.runs}
+    left = tuple(run.name for run in runs if id(run) not in compared)
+    found = [Excluded("their setting lacks a seed that others have, so that it was not compared", left)] if left else []
+    names = dict.fromkeys((cell.backbone, cell.strategy) for cell in cells)
+    missing = [
+        " · ".join([*name, *(f"{key}={value}" for key, value in task)])
+        for task in dict.fromkeys(cell.task for cell in cells)
+        for name in names
+        if not any((cell.backbone, cell.strategy) == name and cell.task == task for cell in cells)
+    ]
+    return [*found, *([Excluded("no finished run", tuple(missing))] if missing else [])]
+
+
+def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, margin: float) -> dict[Cell, Row]:
+    """A row per cell, in an order that puts what was asked the same together, the best on validation first."""
+    vs_scratch = verdict.against_scratch(cells, evidence, margin)
+    rows: dict[Cell, Row] = {}
+    for task in verdict.by_task(cells):
+        best, vs_best = verdict.best_of(task), verdict.against_best(task, evidence, margin)
+        budget = Budget.of(task)
+        ranked = sorted(task, key=lambda cell: (-cell.mean("best/val_acc"), cell.mean("best/val_loss")))
+        mine = {
+            cell: _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell))
+            for cell in ranked
+        }
+        mine[best] = replace(mine[best], is_best=True, mistakes=evidence.mistakes(best.runs, MOST_MISTAKES))
+        rows |= _with_neighbours(mine)
+    return rows
+
+
+def _row(
+    dataset: str,
+    cell: Cell,
+    evidence: Evidence,
+    images_per_s: float,
+    budget: Budget,
+    vs_scratch: Comparison | None,
+    vs_best: Comparison | None,
+) -> Row:
+    """What can be said of a cell without looking at its neighbours."""
+    runs, curve = cell.runs, evidence.curve(cell.runs)
+    class_names, counts_KK = evidence.confusion(runs)
+    return Row(
+        dataset=dataset,
+        backbone=cell.backbone,
+        strategy=cell.strategy,
+        axes=cell.axes,
+        setting=cell.setting,
+        run_ids=tuple(run.name for run in runs),
+        num_seeds=len(runs),
+        num_val_images=len(evidence.outcomes(runs[0], "val").correct_N),
+        num_test_images=len(evidence.outcomes(runs[0], "test").correct_N),
+        trials=len(cell.candidates),
+        stability=verdict.stability(cell, evidence),
+        val_acc=cell.mean("best/val_acc"),
+        test_acc=statistics.accuracy(evidence.table(runs, "test")),
+        macro_f1=cell.mean("test/macro_f1"),
+        calibration_error=cell.mean("test/calibration_error"),
+        seconds=cell.mean("seconds"),
+        trainable_parameters=trainable(cell),
+        checkpoint_bytes=cell.mean("checkpoint_bytes"),
+        inference_images_per_s=images_per_s,
+        budget_s=budget.seconds,
+        val_acc_at_budget=curves.val_acc_after(curve, budget.seconds),
+        budget_epochs=budget.epochs,
+        val_acc_at_equal_epochs=max(
+            (candidate.mean("best/val_acc") for candidate in cell.candidates if candidate.epochs == budget.epochs),
+            default=math.nan,
+        ),
+        vs_scratch=vs_scratch,
+        vs_best=vs_best,
+        is_best=False,
+        indistinguishable=vs_best is not None and vs_best.verdict not in ("", "worse"),
+        arrival=None,
+        diagnosis="",
+        on_front=False,
+        rates=curves.rates_of(cell),
+        curve=curve,
+        class_names=class_names,
+        confusion_KK=tuple(map(tuple, counts_KK.tolist())) if len(class_names) <= MOST_CLASSES else (),
+    )
+
+
+def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
+    """The rows of one task with what only a look at the others tells: fronts, arrivals, diagnoses."""
+    finished: dict[Cell, Row] = {}
+    for cell, row in rows.items():
+        scratch = verdict.scratch_of(cell, rows)
+        arrival = None
+        if scratch is not None and scratch is not cell:
+            arrival = curves.arrival(row.curve, rows[scratch].curve, rows[scratch].val_acc)
+        finished[cell] = replace(
+            row,
+            arrival=arrival,
+            diagnosis=curves.diagnosis(cell, row.curve, row.rates, tuple(rows), _is_useless(cell, rows)),
+            on_front=not any(_dominates(other, row) for other in rows.values()),
+        )
+    return finished
+
+
+def _is_useless(cell: Cell, rows: Mapping[Cell, Row]) -> bool:
+    """A pretrained source whose frozen features are no better on validation than random ones, or than scratch."""
+    if not cell.learns_only_the_head or cell.is_control:
+        return False
+    rivals = [other for other in rows if other.backbone == cell.backbone and (other.is_control or other.is_scratch)]
+    return any(rows[cell].val_acc <= rows[rival].val_acc for rival in rivals)
+
+
+def _dominates(other: Row, row: Row) -> bool:
+    """At least as good in accuracy, training time, inference time and parameters, and better in one."""
+
+    def merits(row: Row) -> tuple[float, ...]:
+        speed = 0.0 if math.isnan(row.inference_images_per_s) else row.inference_images_per_s
+        return row.test_acc.estimate, -row.seconds, speed, -row.trainable_parameters
+
+    pairs = list(zip(merits(other), merits(row), strict=True))
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+def trainable(cell: Cell) -> int:
+    return round(fmean(int(run.tags["trainable_parameters"]) for run in cell.runs))

@@ -1,0 +1,112 @@
+"""Which runs can be compared, and with which: nothing is mixed that differs, nothing is left out silently."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+
+from tl_sweep.report.evidence import Evidence
+from tl_sweep.report.study import Excluded
+from tl_sweep.tracking.record import RunRecord
+from tl_sweep.types import UserError
+
+NEEDED = ("best/val_acc", "best/val_loss", "test/acc")
+DEFINITION = ("data.name", "data.root", "data.split_seed", "data.group", "data.duplicates", "data.skip_unreadable")
+UNFINISHED = {"RUNNING": "not finished: running, or cut short", "KILLED": "not finished: stopped", "FAILED": "failed"}
+
+
+def sort_out(runs: Sequence[RunRecord], evidence: Evidence) -> tuple[list[RunRecord], list[Excluded]]:
+    """The finished, whole and newest runs, each on the images that the others of its data set were tested on; and why
+    the others are left out."""
+    left_out: dict[str, list[str]] = defaultdict(list)
+    usable = []
+    for run in runs:
+        why = _defect(run, evidence)
+        if why:
+            left_out[why].append(run.name)
+        else:
+            usable.append(run)
+    for keep_newest in (_once, _same_files, _same_test):
+        usable, others = keep_newest(usable, evidence)
+        for why, run in others:
+            left_out[why].append(run.name)
+    return usable, [Excluded(why, tuple(names)) for why, names in left_out.items()]
+
+
+def datasets_of(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
+    """Runs by data set: its name, or its folder's for files of one's own; by the whole path where two folders that hold
+    different files have one name."""
+    contents: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for run in runs:
+        contents[_short(run)][run.params.get("data.root", "")].add(run.tags.get("data.fingerprint", ""))
+    groups: dict[str, list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        clash = not set.intersection(*contents[_short(run)].values())
+        groups[run.params["data.root"] if clash else _short(run)].append(run)
+    return groups
+
+
+def _short(run: RunRecord) -> str:
+    name, root = run.params["data.name"], run.params.get("data.root", "null")
+    return PurePath(root).name if name == "image_folder" and root != "null" else name
+
+
+def _defect(run: RunRecord, evidence: Evidence) -> str:
+    """Why this run cannot be compared, whatever the others are; empty if it can."""
+    if run.status != "FINISHED":
+        reason = run.tags.get("error", "").partition("\n")[0]
+        return UNFINISHED.get(run.status, run.status.lower()) + (f": {reason}" if reason else "")
+    lacking = [name for name in NEEDED if not math.isfinite(run.metrics.get(name, math.nan))]
+    if lacking:
+        return f"no finite {', '.join(lacking)}"
+    try:
+        evidence.outcomes(run, "test")
+    except UserError as error:
+        return f"its predictions cannot be read: {error}"
+    return ""
+
+
+Kept = tuple[list[RunRecord], list[tuple[str, RunRecord]]]
+
+
+def _once(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
+    """Of runs that mean the same, the newest."""
+    return _newest(runs, lambda run: run.tags.get("key", run.name), lambda run: run.name, "a newer run means the same")
+
+
+def _same_files(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
+    return _newest(
+        runs,
+        _definition,
+        lambda run: run.tags.get("data.fingerprint", ""),
+        "other files, or other labels, than the newest runs on this data set had",
+    )
+
+
+def _same_test(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
+    return _newest(
+        runs, _definition, evidence.test_set, "tested on other images than the newest runs on this data set were"
+    )
+
+
+def _definition(run: RunRecord) -> tuple[str, ...]:
+    """All that a data set, its files and its test split follow from, as far as it was configured."""
+    return tuple(run.params.get(key, "null") for key in DEFINITION)
+
+
+Sort = Callable[[RunRecord], object]
+
+
+def _newest(runs: Sequence[RunRecord], same: Sort, kind: Sort, why: str) -> Kept:
+    """Within each group of ``same``, the runs of the newest run's ``kind``; the others with ``why``."""
+    newest: dict[object, RunRecord] = {}
+    for run in runs:
+        if same(run) not in newest or run.started_s >= newest[same(run)].started_s:
+            newest[same(run)] = run
+    kinds = [kind(run) for run in runs]
+    wanted = {group: kind(run) for group, run in newest.items()}
+    fits = [found == wanted[same(run)] for run, found in zip(runs, kinds, strict=True)]
+    kept = [run for run, is_kept in zip(runs, fits, strict=True) if is_kept]
+    return kept, [(why, run) for run, is_kept in zip(runs, fits, strict=True) if not is_kept]

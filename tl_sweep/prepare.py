@@ -162,6 +162,18 @@ def open_images(config: Config) -> ImageSet:
     return _opened.get(_identity_of_data(config)) or open_data(config.data, data_dir(config))
 
 
+def images_at_hand(config: Config) -> ImageSet | None:
+    """The configured data set, where looking at it downloads nothing; else None.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    from tl_sweep.data.public import PUBLIC
+
+    known = _opened.get(_identity_of_data(config))
+    return known if known is not None or config.data.name in PUBLIC else open_images(config)
+
+
 def _identity_of_data(config: Config) -> Hashable:
     data = config.data
     return data.name, data.root, data.group, data.skip_unreadable, data.duplicates, data_dir(config)

@@ -1,12 +1,15 @@
-"""Finished runs as models: by id, from the tracking store."""
+"""Finished runs as models, and their files: by id, from the tracking store."""
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_sweep.config import Config, TrackingConfig, local_path
+from tl_sweep.tracking.delivery import own_id
+from tl_sweep.tracking.record import RunRecord
 from tl_sweep.tracking.store import download, read_run
 from tl_sweep.types import UserError
 
@@ -29,6 +32,29 @@ def load_run(run_id: str, uri: str = str(TrackingConfig.uri)) -> tuple[nn.Module
 
     checkpoint = checkpoint_of(run_id, uri)
     return restore(checkpoint).module, checkpoint.class_names
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of recorded runs: in their own folders, where these are on this machine; else brought here from the
+    tracking store at ``uri``, once, into a folder beside ``weights_dir``."""
+
+    uri: str | None
+    weights_dir: Path
+
+    def __call__(self, run: RunRecord, name: str) -> Path:
+        """The file ``name`` of ``run``.
+
+        Raises:
+            UserError: it is neither here nor in the store.
+        """
+        own = Path(run.tags.get("folder", "")) / name
+        if own.exists() and run.tags.get("run.id") in (None, own_id(own.parent)):  # else a later run of the same key
+            return own
+        if self.uri is None or not run.run_id:
+            raise UserError(f"{own} is gone")
+        brought = local_path(str(self.weights_dir)).parent / "runs" / run.run_id
+        return brought / name if (brought / name).exists() else download(self.uri, run.run_id, name, brought)
 
 
 def checkpoint_of(run_id: str, uri: str) -> Checkpoint:

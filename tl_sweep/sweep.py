@@ -8,12 +8,14 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 
+from tl_sweep.compare import PAGE, publish, study_of, with_link
 from tl_sweep.config import Config, local_path
 from tl_sweep.grid import Grid, Job, recall_from_store
 from tl_sweep.identity import params_of, run_folder
 from tl_sweep.prepare import make_ready
+from tl_sweep.report.analysis import Question
 from tl_sweep.report.ending import Ending, print_ending
-from tl_sweep.tracking.delivery import Delivery, Destination, count_waiting, known_run, send_waiting
+from tl_sweep.tracking.delivery import Destination, count_waiting, known_run, send_waiting
 from tl_sweep.tracking.record import adopt, close_dead, hold
 from tl_sweep.tracking.store import StoreAway, set_tags, warn_away
 
@@ -58,29 +60,36 @@ def tidy(configs: list[Config]) -> None:
 def conclude(
     grid: Grid, sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
 ) -> None:
-    """Send what still waits, and print the sweep's last lines."""
+    """Send what still waits, print the sweep's last lines, and write the page of its comparison."""
     tidy([job.config for job in grid.jobs])
-    tracking = grid.jobs[0].config.tracking
-    where = destination_of(grid.jobs[0].config)
+    config = grid.jobs[0].config
+    where = destination_of(config)
     folders = [run_folder(job.config, job.key) for job in grid.jobs]
     found = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
     runs = [  # in this sweep's words: a run that was made by another command may spell its settings otherwise
-        replace(run, params=params_of(job.config)) for run, job in zip(found, grid.jobs, strict=True) if run is not None
+        replace(run, params=params_of(job.config))
+        for run, job in zip(found, grid.jobs, strict=True)
+        if run is not None and run.status == "FINISHED"  # of the others is said why they failed
     ]
-    experiments = [Delivery(folder, where).experiment_id for folder in folders] if where else []
+    study = study_of(runs, Question(sweep), config.tracking.uri, local_path(config.weights.dir))
+    if where is not None and runs:
+        study = with_link(study, where.uri, where.experiment)
     print_ending(
         Ending(
             sweep=sweep,
             arguments=arguments,
             num_jobs=len(grid.jobs),
-            runs=runs,
+            study=study,
             failures=failures,
             before=len(grid.jobs) - len(grid.unfinished()),
             seconds=time.time() - started_at_s,
             has_baseline=any(not job.config.freeze.pretrained for job in grid.jobs),
-            store=next(((str(tracking.uri), experiment) for experiment in experiments if experiment), None),
         )
     )
+    if study.rows:
+        page = local_path(config.output.dir) / PAGE
+        publish(study, page, config.tracking.uri, config.tracking.experiment)
+        print(f"the comparison as a page: {page}", flush=True)
     waiting = 0 if where is None else count_waiting(folders, where)
     if waiting:
         print(f"{waiting} runs are not whole in the tracking store yet: python -m tl_sweep.sync sends the rest")

@@ -26,6 +26,7 @@ VALUES = frozenset(path for path, _ in field_paths())
 class GridSweeperConfig:
     _target_: str = "hydra_plugins.tl_sweep_grid.GridSweeper"
     params: dict[str, Any] = field(default_factory=dict)
+    arms: list[dict[str, Any]] = field(default_factory=list)
     # filled in for each job by the sweeper, so that a job can say where it stands; never part of a run's identity
     sweep_id: str = ""
     num_jobs: int = 1
@@ -42,10 +43,15 @@ for name, node in {"tl_sweep_grid": GridSweeperConfig, "tl_sweep_plan": PlanSwee
 
 
 class GridSweeper(Sweeper):
-    """Expands Hydra's grid syntax; ``hydra.sweeper.params`` of a named sweep comes first, the command line wins."""
+    """Expands Hydra's grid syntax; ``hydra.sweeper.params`` of a named sweep comes first, the command line wins.
 
-    def __init__(self, params: DictConfig, **_for_the_jobs: Any) -> None:
+    Where a named sweep has ``hydra.sweeper.arms``, each is a grid of its own beside ``params``: what one strategy is
+    tried with need not be tried with the others.
+    """
+
+    def __init__(self, params: DictConfig, arms: Sequence[DictConfig] = (), **_for_the_jobs: Any) -> None:
         self.params = {str(key): value for key, value in params.items()}
+        self.arms = [{str(key): value for key, value in arm.items()} for arm in arms] or [{}]
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -81,8 +87,12 @@ class GridSweeper(Sweeper):
         return [*returns, *(_as_return(job) for job in grid.jobs if job not in jobs)]
 
     def _combinations(self, arguments: list[str]) -> list[list[str]]:
-        named = [f"{key}={'null' if value is None else value}" for key, value in self.params.items()]
-        return expand(OverridesParser.create().parse_overrides([*named, *arguments]))
+        parser = OverridesParser.create()
+        grids = []
+        for arm in self.arms:
+            named = [f"{key}={'null' if value is None else value}" for key, value in (self.params | arm).items()]
+            grids.append(expand(parser.parse_overrides([*named, *arguments])))
+        return [job for grid in grids for job in grid]
 
     def _compose(self, job: list[str]) -> DictConfig:
         """The job's configuration. Hydra composes once per choice of options (0.1 s); plain values are put in here."""

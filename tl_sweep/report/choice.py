@@ -107,7 +107,7 @@ def choose(runs: Iterable[RunRecord]) -> list[Cell]:
     axes = sorted(
         {key for keys in varied.values() for key in keys if key.startswith(AXES) and key not in NEVER_AN_AXIS}
     )
-    cells: dict[tuple, dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
+    cells: dict[tuple[str, str, Values], dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for run in finished:
         where = backbone_and_strategy(run)
         free = [key for key in varied[where] if not key.startswith(AXES) and key not in NEVER_AN_AXIS]

@@ -1,4 +1,4 @@
-"""A sweep's last lines: the table, what failed and why, where to look, and what is missing."""
+"""A sweep's last lines: the comparison, what failed and why, where to look, and what is missing."""
 
 from __future__ import annotations
 
@@ -9,38 +9,33 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tl_sweep.report.choice import choose
-from tl_sweep.report.table import comparison
-from tl_sweep.tracking.record import RunRecord
-from tl_sweep.tracking.store import compare_link, masked
+from tl_sweep.report.study import Study
+from tl_sweep.report.table import print_study
+from tl_sweep.tracking.store import masked
 
 
 @dataclass(frozen=True)
 class Ending:
     """What became of a sweep.
 
-    runs: what is recorded of its jobs. failures: (overrides, reason) of each job that did not end well. before: how
-    many jobs had finished before. has_baseline: whether one of its jobs is the baseline. store: tracking address and
-    MLflow's id of the experiment; None where no store has the runs.
+    study: the comparison of its finished jobs. failures: (overrides, reason) of each job that did not end well. before:
+    how many jobs had finished before. has_baseline: whether one of its jobs is the baseline.
     """
 
     sweep: str
     arguments: list[str]
     num_jobs: int
-    runs: list[RunRecord]
+    study: Study
     failures: list[tuple[str, str]]
     before: int
     seconds: float
     has_baseline: bool
-    store: tuple[str, str] | None
 
 
 def print_ending(ending: Ending) -> None:
-    """Print the table, the failures, the counts, where to look further, and the command for a missing baseline."""
+    """Print the comparison, the failures, the counts, where to look further, and the command for a missing baseline."""
     console = Console(width=None if Console().is_terminal else 160)
-    cells = choose(ending.runs)
-    if cells:
-        console.print(comparison(cells))
+    print_study(ending.study, console)
     if ending.failures:
         console.print(_failure_table(ending.failures))
     finished = ending.num_jobs - len(ending.failures)
@@ -49,9 +44,9 @@ def print_ending(ending: Ending) -> None:
         f"{finished} of {ending.num_jobs} jobs finished{before} in {ending.seconds:.0f} s; "
         f"{len(ending.failures)} failed; sweep {ending.sweep}"
     )
-    if cells and ending.store is not None:
-        link = compare_link(*ending.store, [cell.runs[0].run_id for cell in cells])
-        console.print(f"side by side, once `mlflow ui` or `make ui` runs: {link}", soft_wrap=True, markup=False)
+    if ending.study.compare_link:
+        text = f"side by side, once `mlflow ui` or `make ui` runs: {ending.study.compare_link}"
+        console.print(text, soft_wrap=True, markup=False)
     if not ending.has_baseline:
         command = baseline_command(ending.arguments)
         console.print(f"no baseline in this sweep; add it: {command}", soft_wrap=True, markup=False)

@@ -1,55 +1,190 @@
-"""The comparison as a table on a terminal."""
+"""A comparison on a terminal, as Markdown, csv and json. The texts of a row are made here, once for all of them."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
 
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
-from tl_sweep.report.choice import Cell
+from tl_sweep.report.advice import setting_of
+from tl_sweep.report.study import Comparison, Interval, Row, Study
+
+MOST_RUNS_NAMED = 5
 
 
-def comparison(cells: list[Cell]) -> Table:
-    """A row per cell: validation and test accuracy, seconds, trainable parameters, difference to scratch."""
-    table = Table(title="chosen on validation; mean over seeds ± standard deviation")
-    table.add_column("backbone")
-    table.add_column("strategy")
-    for axis in cells[0].axes:
-        table.add_column(axis[0])
-    for heading in ("chosen setting", "val acc", "test acc", "vs scratch", "seeds", "seconds", "trainable"):
-        table.add_column(heading, justify="right")
-    for cell in sorted(cells, key=lambda cell: (cell.backbone, cell.axes, -cell.mean("best/val_acc"))):
-        table.add_row(*_row(cell, scratch_of(cell, cells)))
+def interval(value: Interval, digits: int = 1) -> str:
+    """``93.8 [93.1, 94.6]``, in percent."""
+    return f"{100 * value.estimate:.{digits}f} [{100 * value.low:.{digits}f}, {100 * value.high:.{digits}f}]"
+
+
+def difference(comparison: Comparison | None) -> str:
+    """``+9.6 [8.1, 11.1]``, in points."""
+    if comparison is None or math.isnan(comparison.difference.estimate):
+        return "–"
+    value = comparison.difference
+    return f"{100 * value.estimate:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
+
+
+def arrival(row: Row) -> str:
+    """Time to the validation accuracy that scratch ends with, and how many times as fast as scratch."""
+    if row.arrival is None:
+        return "–"
+    if row.arrival.epochs is None:
+        return "never"
+    seconds = "" if row.arrival.seconds is None or math.isnan(row.arrival.seconds) else f" {row.arrival.seconds:.1f} s"
+    factor = "" if row.arrival.factor is None else f" (×{row.arrival.factor:.1f})"
+    return f"ep. {row.arrival.epochs:g}{seconds}{factor}"
+
+
+def place(row: Row) -> str:
+    """``best`` on validation, ``=`` where test cannot tell it from that."""
+    return "best" if row.is_best else "=" if row.indistinguishable else ""
+
+
+NUMBERS: dict[str, Callable[[Row], str]] = {
+    "chosen setting": lambda row: setting_of(row) or "–",
+    "stable": lambda row: "–" if math.isnan(row.stability) else f"{row.stability:.0%}",
+    "val acc": lambda row: f"{100 * row.val_acc:.1f}",
+    "test acc [95 %]": lambda row: interval(row.test_acc),
+    "vs scratch [95 %]": lambda row: difference(row.vs_scratch),
+    "verdict": lambda row: "" if row.vs_scratch is None else row.vs_scratch.verdict or "–",
+    "seeds": lambda row: str(row.num_seeds),
+    "seconds": lambda row: f"{row.seconds:.1f}",
+    "to scratch's acc": arrival,
+}
+LEFT = ("chosen setting", "verdict")
+
+
+def columns(study: Study) -> dict[str, Callable[[Row], str]]:
+    """Heading to text; the axes that tell rows apart come first."""
+    names: dict[str, Callable[[Row], str]] = {}
+    if len({row.dataset for row in study.rows}) > 1:
+        names = {"data set": lambda row: row.dataset}
+    axes = dict.fromkeys(key for row in study.rows for key, _ in row.axes)
+    return {
+        **names,
+        "": place,
+        "backbone": lambda row: row.backbone,
+        "strategy": lambda row: row.strategy,
+        **{key.removeprefix("data."): partial(_axis, key) for key in axes},
+        **NUMBERS,
+    }
+
+
+def _axis(key: str, row: Row) -> str:
+    return dict(row.axes).get(key, "–")
+
+
+def comparison(study: Study) -> Table:
+    """A row per backbone, strategy and axis, at the setting that validation chose."""
+    title = "chosen on validation; accuracies in %, mean over seeds; stable: share of resamples that choose the same"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = columns(study)
+    for heading in shown:
+        left = heading in LEFT or heading not in NUMBERS
+        table.add_column(escape(heading), justify="left" if left else "right")
+    before: tuple[Any, ...] = ()
+    for row in study.rows:
+        task = (row.dataset, tuple(axis for axis in row.axes if axis[0] != "model.weights"))
+        if before and task != before:
+            table.add_section()
+        before = task
+        table.add_row(*(escape(text(row)) for text in shown.values()), style="dim" if row.strategy == "scratch" else "")
     return table
 
 
-def scratch_of(cell: Cell, cells: list[Cell]) -> Cell | None:
-    """The baseline that ``cell`` is compared with: scratch on the same backbone and the same further axes."""
-    same = [other for other in cells if (other.backbone, other.axes) == (cell.backbone, cell.axes)]
-    return next((other for other in same if other.strategy == "scratch"), None)
+def verdict(study: Study) -> Group:
+    """What to do, what to know before believing it, and what was left out."""
+    return Group(*(Text(line) for line in lines(study)))
 
 
-def _row(cell: Cell, scratch: Cell | None) -> list[str]:
-    return [
-        cell.backbone,
-        cell.strategy,
-        *(value for _, value in cell.axes),
-        ", ".join(f"{key.removeprefix('optim.')}={value}" for key, value in cell.setting) or "–",
-        _percent(cell, "best/val_acc"),
-        _percent(cell, "test/acc"),
-        _difference(cell, scratch),
-        str(len(cell.runs)),
-        f"{cell.mean('seconds'):.1f}",
-        f"{int(cell.runs[0].tags['trainable_parameters']):,}",
-    ]
+def lines(study: Study) -> Iterator[str]:
+    for advice in study.recommendations:
+        yield f"{advice.task}: {advice.text}"
+        yield from (f"    {sentence}" for sentence in advice.evidence)
+        yield from (f"    would change it: {sentence}" for sentence in advice.would_change)
+        yield f"    {advice.command}"
+    yield from (f"labels: {sentence}" for sentence in study.crossings)
+    yield from (f"note: {note}" for note in study.notes)
+    for row in study.rows:
+        if row.diagnosis:
+            yield f"diagnosis: {row.label}: {row.diagnosis}"
+    for excluded in study.excluded:
+        more = len(excluded.runs) - MOST_RUNS_NAMED
+        named = ", ".join(excluded.runs[:MOST_RUNS_NAMED]) + (f" and {more} more" if more > 0 else "")
+        yield f"left out: {excluded.why}: {named}"
 
 
-def _percent(cell: Cell, metric: str) -> str:
-    spread = cell.spread(metric)
-    return f"{100 * cell.mean(metric):.1f}" + ("" if math.isnan(spread) else f" ± {100 * spread:.1f}")
+def print_study(study: Study, console: Console) -> None:
+    if study.rows:
+        console.print(comparison(study))
+    console.print(verdict(study), soft_wrap=True)
 
 
-def _difference(cell: Cell, scratch: Cell | None) -> str:
-    if scratch is None or scratch is cell:
-        return "–"
-    return f"{100 * (cell.mean('test/acc') - scratch.mean('test/acc')):+.1f}"
+def as_markdown(study: Study) -> str:
+    shown = columns(study)
+    body = [[_cell(text(row)) for text in shown.values()] for row in study.rows]
+    table = [[*shown], ["---"] * len(shown), *body]
+    return "\n".join(
+        [*("| " + " | ".join(row) + " |" for row in table), "", *(f"- {line.strip()}" for line in lines(study))]
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def as_csv(study: Study) -> str:
+    """A line per row with plain numbers: accuracies as fractions of 1, times in seconds, sizes in bytes."""
+    flat = [_flat(row) for row in study.rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in flat for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return text.getvalue().rstrip("\n")
+
+
+def _flat(row: Row) -> dict[str, Any]:
+    simple = {name: value for name, value in vars(row).items() if isinstance(value, (str, int, float))}
+    return {
+        **simple,
+        **dict(row.axes),
+        "setting": setting_of(row),
+        **{f"test_acc_{name}": value for name, value in vars(row.test_acc).items()},
+        **({} if row.vs_scratch is None else _flat_comparison(row.vs_scratch)),
+        "runs": " ".join(row.run_ids),
+    }
+
+
+def _flat_comparison(comparison: Comparison) -> dict[str, Any]:
+    bounds = {f"vs_scratch_{name}": value for name, value in vars(comparison.difference).items()}
+    return {**bounds, "vs_scratch_p": comparison.p, "vs_scratch_verdict": comparison.verdict}
+
+
+def as_json(study: Study) -> str:
+    """Everything; what is not a number is null."""
+    return json.dumps(_without_nan(asdict(study)), indent=1, ensure_ascii=False)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _without_nan(item) for name, item in value.items()}
+    return (
+        [_without_nan(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
+    )
+
+
+FORMATS: dict[str, Callable[[Study], str]] = {"csv": as_csv, "json": as_json, "md": as_markdown}

@@ -15,7 +15,7 @@ ALL = "all"
 
 def gains(rows: Sequence[Row]) -> tuple[Gain, ...]:
     """A line per backbone, strategy and source, where the sweep varies the number of labels."""
-    lines: dict[tuple, dict[str, Row]] = defaultdict(dict)
+    lines: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
     for row in rows:
         labels = labels_of(row)
         if labels is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -18,13 +19,18 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from tl_sweep.tracking.record import RunRecord
-from tl_sweep.types import UserError
+from tl_sweep.types import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+ANSWER_S = 5  # that a call waits for a server
+# What PostgreSQL says to somebody whom it does not let in; its driver gives no code for that.
+LOCKED_OUT = re.compile(
+    "authentication failed|no password supplied|does not exist|no pg_hba.conf entry|permission denied"
+)
 AT_ONCE_S = 2.0  # a failure that took longer is not tried again at once: the server hangs
-SECRETS = (re.compile(r"(://[^:/@\s]*:)[^@/\s]+(?=@)"), re.compile(r"([?&](?:password|passwd|token)=)[^&\s'\"]+"))
+SECRETS = (re.compile(r"(://[^:/@\s]*:)[^/\s]+(?=@)"), re.compile(r"([?&](?:password|passwd|token)=)[^&\s'\"]+"))
 
 
 def masked(text: str) -> str:
@@ -41,12 +47,19 @@ def metric_name(name: str) -> str:
 
 def connect(uri: str):  # type: ignore[no-untyped-def]  # MlflowClient: not imported at the top, it takes seconds
     """A client of the store at ``uri`` that gives up on a dead server after seconds, not minutes."""
-    for name, value in {"MAX_RETRIES": "0", "TIMEOUT": "5"}.items():
-        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    limits = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 0,
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": ANSWER_S,
+        "PGCONNECT_TIMEOUT": ANSWER_S,
+    }
+    for name, value in limits.items():
+        os.environ.setdefault(name, str(value))
     from mlflow import MlflowClient
 
-    for chatty in ("mlflow.store.db.utils", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it raises, with a traceback
+    if is_remote_database(uri):
+        _knock_without_mlflow(uri)
     return PatientClient(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
 
 
@@ -79,6 +92,11 @@ def patiently(method: Callable[..., Any], uri: str, *args: Any, **kwargs: Any) -
 def sqlite_path(uri: str) -> Path | None:
     prefix = "sqlite:///"
     return Path(uri.removeprefix(prefix)).absolute() if uri.startswith(prefix) else None
+
+
+def is_remote_database(uri: str) -> bool:
+    """Whether it is a database behind a network, with no MLflow server before it."""
+    return sqlite_path(uri) is None and not uri.startswith("http")
 
 
 class StoreAway(UserError):
@@ -126,7 +144,8 @@ def store_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise UserError(f"tracking.uri={masked(uri)}: its driver is missing: pip install {error.name}") from error
+        package = "'tl-sweep[postgres]'" if uri.startswith("postgres") else error.name
+        raise UserError(f"tracking.uri={masked(uri)}: its driver is missing: pip install {package}") from error
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         kind = StoreAway if is_away(uri, error) else UserError
         raise kind(f"tracking.uri={masked(uri)}: the tracking store cannot be opened: {first_line(error)}") from error
@@ -137,8 +156,9 @@ def is_away(uri: str, error: Exception) -> bool:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import OperationalError
 
-    if isinstance(error, OperationalError):  # of a database behind a network
-        return sqlite_path(uri) is None
+    if is_remote_database(uri):
+        is_wrapped = isinstance(error, MlflowException) and error.error_code == "TEMPORARILY_UNAVAILABLE"
+        return (is_wrapped or isinstance(error, OperationalError)) and not LOCKED_OUT.search(str(error))
     refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500
     return uri.startswith("http") and not refused
 
@@ -163,7 +183,7 @@ def first_line(error: BaseException) -> str:
 
 
 def experiment_id(client, uri: str, name: str) -> str:  # type: ignore[no-untyped-def]
-    """The experiment's id; a new one in a SQLite store keeps its artifacts beside the database, in ``mlartifacts``."""
+    """The experiment's id; a new one keeps its artifacts where ``artifacts_place`` says."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -171,14 +191,35 @@ def experiment_id(client, uri: str, name: str) -> str:  # type: ignore[no-untype
         if found.lifecycle_stage == "deleted":
             raise UserError(f"tracking.experiment={name}: was deleted in the store; restore it or choose another name")
         return str(found.experiment_id)
-    database = sqlite_path(uri)
-    location = None if database is None else (database.parent / "mlartifacts").as_uri()
     try:
-        return str(client.create_experiment(name, artifact_location=location))
+        return str(client.create_experiment(name, artifact_location=artifacts_place(uri)))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return experiment_id(client, uri, name)  # another process was quicker
+
+
+def artifacts_place(uri: str) -> str | None:
+    """Where a new experiment keeps its artifacts, for good; None: the server decides.
+
+    ``mlartifacts`` beside a SQLite database. For a database behind a network: what ``MLFLOW_DEFAULT_ARTIFACT_ROOT``
+    says, as it does for MLflow's own server, else ``mlartifacts`` in the working directory.
+    """
+    if is_remote_database(uri):
+        return os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or Path("mlartifacts").absolute().as_uri()
+    database = sqlite_path(uri)
+    return None if database is None else (database.parent / "mlartifacts").as_uri()
+
+
+def _knock_without_mlflow(uri: str) -> None:
+    """Fail at once where MLflow would try for minutes."""
+    from sqlalchemy import create_engine
+
+    engine = create_engine(uri)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _open_without_mlflow(database: Path) -> None:
@@ -198,6 +239,48 @@ def runs_of_sweep(uri: str, experiment: str, sweep: str) -> list[RunRecord]:
     """All runs that carry the tag of ``sweep``, oldest first; not those that were started over."""
     runs = search(uri, experiment, f"tags.`sweep.{sweep}` = 'yes'")
     return [run for run in runs if run.tags.get("replaced") != "yes"]
+
+
+def recorded_runs(uri: str, experiment: str, sweep: str = "") -> list[RunRecord]:
+    """All runs of the experiment, or of one sweep in it, oldest first; not those that were started over.
+
+    Raises:
+        StoreAway: a server does not answer.
+        UserError: there is no such database or experiment, or the store refuses.
+    """
+    database = sqlite_path(uri)
+    if database is not None and not database.exists():  # MLflow would make one
+        raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the runs are recorded")
+    with store_errors(uri):
+        known = [found.name for found in connect(uri).search_experiments()]
+        if experiment not in known:
+            near = did_you_mean(experiment, known)
+            raise UserError(f"tracking.experiment={experiment}: not in {masked(uri)};{near} there: {', '.join(known)}")
+        if sweep:
+            return runs_of_sweep(uri, experiment, sweep)
+        return [run for run in search(uri, experiment, "") if run.tags.get("replaced") != "yes"]
+
+
+REPORTS = "{} reports"  # an experiment of their own, so that a sweep's experiment holds its runs and nothing else
+
+
+def keep_report(uri: str, experiment: str, title: str, paths: Collection[Path]) -> None:
+    """Keep a comparison's files as the artifacts of one run per title, beside the experiment; the newest replaces.
+
+    Raises:
+        StoreAway: a server does not answer.
+        UserError: the store refuses.
+    """
+    with store_errors(uri):
+        client = connect(uri)
+        where = experiment_id(client, uri, REPORTS.format(experiment))
+        own_id = hashlib.sha256(title.encode()).hexdigest()[:32]
+        run_id = find_run(client, where, own_id)
+        if not run_id:
+            run_id = client.create_run(where, tags={"run.id": own_id}, run_name=title).info.run_id
+        for path in paths:
+            client.log_artifact(run_id, str(path))
+        client.set_terminated(run_id)
 
 
 def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str, RunRecord]:
@@ -240,11 +323,18 @@ def set_tags(uri: str, run_id: str, tags: dict[str, str]) -> None:
             connect(uri).set_tag(run_id, name, text)
 
 
-def compare_link(uri: str, experiment_id: str, run_ids: list[str]) -> str:
-    """MLflow's page that shows runs side by side, on the server that ``make ui`` starts (or the one at ``uri``)."""
+def compare_link(uri: str, experiment: str, run_ids: list[str]) -> str:
+    """MLflow's page that shows runs side by side, on the server that ``make ui`` starts (or the one at ``uri``).
+
+    Raises:
+        StoreAway: a server does not answer.
+        UserError: the store refuses.
+    """
+    with store_errors(uri):
+        number = experiment_id(connect(uri), uri, experiment)
     server = masked(uri).rstrip("/") if uri.startswith("http") else "http://127.0.0.1:5000"
     ids = json.dumps(run_ids, separators=(",", ":"))
-    return f'{server}/#/compare-runs?runs={ids}&experiments=["{experiment_id}"]'
+    return f'{server}/#/compare-runs?runs={ids}&experiments=["{number}"]'
 
 
 def _record(run) -> RunRecord:  # type: ignore[no-untyped-def]
@@ -264,8 +354,10 @@ def read_run(uri: str, run_id: str) -> RunRecord:
     database = sqlite_path(uri)
     if database is not None and not database.exists():  # MLflow would make one
         raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the run was recorded")
+    with store_errors(uri):
+        client = connect(uri)
     try:
-        return _record(connect(uri).get_run(run_id))
+        return _record(client.get_run(run_id))
     except MlflowException as error:
         raise UserError(f"run={run_id}: no such run in {masked(uri)}; `mlflow ui` lists them") from error
 

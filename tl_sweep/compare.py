@@ -1,0 +1,179 @@
+"""Compare finished runs honestly:  python -m tl_sweep.compare [sweep=<id>] [<tag or parameter>=<value>[,<value>] ...]
+
+    python -m tl_sweep.compare                                   everything in the experiment
+    python -m tl_sweep.compare sweep=s1a2b3c4d5e backbone=resnet18 data.shots=10,25
+    python -m tl_sweep.compare --format csv > rows.csv           also json, md
+
+Chooses every free setting on validation, compares on test with intervals over seeds and images, and writes one page
+(page=…, default report.html in output.dir; page=null: none). Further keys: margin=0.01 (a difference in accuracy that
+does not matter), open=true (show the page in the browser), output.dir, tracking.uri (null: runs from output.dir),
+tracking.experiment, weights.dir. docs/statistics.md says how it is computed.
+"""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.config import OutputConfig, TrackingConfig, WeightsConfig, local_path
+from tl_sweep.types import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from tl_sweep.report.analysis import Question
+    from tl_sweep.report.study import Study
+    from tl_sweep.tracking.record import RunRecord
+
+PAGE = "report.html"
+DEFAULTS = {
+    "sweep": "",
+    "margin": "0.01",
+    "format": "table",
+    "page": "",
+    "open": "false",
+    "output.dir": str(OutputConfig.dir),
+    "tracking.uri": str(TrackingConfig.uri),
+    "tracking.experiment": TrackingConfig.experiment,
+    "weights.dir": str(WeightsConfig.dir),
+}
+
+
+def main() -> None:
+    with errors_for_people():
+        own = [word for word in sys.argv[1:] if "=" not in word or word.strip("-").partition("=")[0] in DEFAULTS]
+        values, others = read_arguments(own, DEFAULTS, __doc__)
+        if others:
+            raise UserError(f"{others[0]}: filters are written <tag or parameter>=<value>")
+        compare(values, [word for word in sys.argv[1:] if word not in own])
+
+
+def compare(values: dict[str, str], filters: Sequence[str]) -> None:
+    """Print the comparison, and write and keep its page.
+
+    Raises:
+        UserError: a value that is not allowed, runs that cannot be found, or none that match.
+    """
+    from tl_sweep.report.analysis import Question
+    from tl_sweep.report.table import FORMATS, print_study
+
+    if values["format"] not in ("table", *FORMATS):
+        near = did_you_mean(values["format"], FORMATS)
+        raise UserError(f"format={values['format']}:{near} allowed: table, {', '.join(FORMATS)}")
+    uri = None if values["tracking.uri"] == "null" else values["tracking.uri"]
+    runs = filtered(find_runs(values, uri), filters)
+    title = values["sweep"] or values["tracking.experiment"]
+    title = " ".join([title, *filters])
+    study = study_of(runs, Question(title, _margin(values["margin"])), uri, local_path(values["weights.dir"]))
+    if uri is not None:
+        study = with_link(study, uri, values["tracking.experiment"])
+    if values["format"] != "table":
+        print(FORMATS[values["format"]](study))
+    else:
+        print_study(study, Console(width=None if Console().is_terminal else 160))
+    if values["page"] == "null" or (values["format"] != "table" and not values["page"]):
+        return
+    path = Path(values["page"]) if values["page"] else local_path(values["output.dir"]) / PAGE
+    publish(study, path, uri, values["tracking.experiment"])
+    print(f"page: {path}", file=sys.stderr if values["format"] != "table" else sys.stdout)
+    if values["open"] == "true":
+        webbrowser.open(path.absolute().as_uri())
+
+
+def _margin(text: str) -> float:
+    try:
+        margin = float(text)
+    except ValueError:
+        margin = -1.0
+    if not 0 < margin < 1:
+        raise UserError(
+            f"margin={text}: a difference in accuracy above 0 and below 1 is needed, e.g. 0.01 for one point"
+        )
+    return margin
+
+
+def find_runs(values: dict[str, str], uri: str | None) -> list[RunRecord]:
+    """From the tracking store, or from the runs' own folders where there is none."""
+    from tl_sweep.tracking.record import Record, folders_in
+    from tl_sweep.tracking.store import recorded_runs
+
+    if uri is not None:
+        return recorded_runs(uri, values["tracking.experiment"], values["sweep"])
+    found = [Record(folder).summary() for folder in folders_in(local_path(values["output.dir"]))]
+    return [run for run in found if run is not None and (not values["sweep"] or f"sweep.{values['sweep']}" in run.tags)]
+
+
+def filtered(runs: list[RunRecord], filters: Iterable[str]) -> list[RunRecord]:
+    """The runs of which every filter (``name=value,value``) names a tag or parameter and one of its values.
+
+    Raises:
+        UserError: no run has a tag or parameter of that name, or none has these values.
+    """
+    if not runs:
+        raise UserError("no runs are recorded there: sweep=, tracking.uri= and tracking.experiment= say where to look")
+    for word in filters:
+        name, _, text = word.lstrip("-").partition("=")
+        known = {key for run in runs for key in (*run.tags, *run.params, *DEFAULTS)}
+        if name not in known:
+            raise UserError(f"{word}: no run has a tag or parameter {name};{did_you_mean(name, known)}".rstrip(";"))
+        there = sorted({_value(run, name) for run in runs})
+        runs = [run for run in runs if _value(run, name) in text.split(",")]
+        if not runs:
+            raise UserError(f"{word}: no run has that; there are {', '.join(there[:20])}")
+    return runs
+
+
+def _value(run: RunRecord, name: str) -> str:
+    return run.params.get(name, run.tags.get(name, ""))
+
+
+def study_of(runs: Iterable[RunRecord], question: Question, uri: str | None, weights_dir: Path) -> Study:
+    """The comparison of these runs, whose files are in their folders or in the store at ``uri``."""
+    from tl_sweep.material import Pictures, Speeds
+    from tl_sweep.report.analysis import analyse
+    from tl_sweep.report.evidence import Evidence
+    from tl_sweep.runs import Files
+
+    files = Files(uri, weights_dir)
+    return analyse(runs, Evidence(files, Pictures(files)), Speeds(files), question)
+
+
+def with_link(study: Study, uri: str, experiment: str) -> Study:
+    """With the address of MLflow's own page that shows the chosen runs of each row side by side; none for a store that
+    does not answer."""
+    from tl_sweep.tracking.store import StoreAway, compare_link
+
+    with suppress(StoreAway):
+        return replace(study, compare_link=compare_link(uri, experiment, [row.run_ids[0] for row in study.rows]))
+    return study
+
+
+def publish(study: Study, path: Path, uri: str | None, experiment: str) -> None:
+    """Write the page, and keep it in the tracking store, too; a store that does not answer costs a warning.
+
+    Raises:
+        UserError: it cannot be written, or the store refuses it.
+    """
+    from tl_sweep.report.page import render
+    from tl_sweep.tracking.store import StoreAway, keep_report, warn_away
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render(study))
+    except OSError as error:
+        raise UserError(f"page={path}: {error.strerror}; choose another place with page=…") from error
+    if uri is not None:
+        try:
+            keep_report(uri, experiment, study.title, [path])
+        except StoreAway as away:
+            warn_away(uri, away.__cause__ or away)
+
+
+if __name__ == "__main__":
+    main()

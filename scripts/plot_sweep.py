@@ -1,8 +1,9 @@
-"""The strategy comparison of finished sweeps as a picture:
+"""The comparison of finished sweeps as a picture:
 
-    python scripts/plot_sweep.py OUT.png BACKBONES SWEEP_ID...      (BACKBONES: squeezenet1_1,mobilenet_v2)
+    python scripts/plot_sweep.py OUT.png SWEEP_ID...
 
-A sweep's id stands in its last lines; the runs are read from mlflow.db in the working directory.
+By labelled images per class where the sweeps vary these, else by strategy. A sweep's id stands in its last lines; the
+runs are read from mlflow.db in the working directory.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tl_sweep.config import TrackingConfig
-from tl_sweep.report.choice import choose
-from tl_sweep.report.figures import strategies
-from tl_sweep.tracking.store import runs_of_sweep
+from tl_sweep.compare import study_of
+from tl_sweep.config import TrackingConfig, WeightsConfig, local_path
+from tl_sweep.report.analysis import Question
+from tl_sweep.report.figures import labels, strategies
+from tl_sweep.tracking.store import recorded_runs
 
 
-def main(path: str, backbones: str, *sweeps: str) -> None:
+def main(path: str, *sweeps: str) -> None:
     uri, experiment = str(TrackingConfig.uri), TrackingConfig.experiment
-    runs = [run for sweep in sweeps for run in runs_of_sweep(uri, experiment, sweep)]
-    strategies(choose(run for run in runs if run.tags["backbone"] in backbones.split(",")), Path(path))
+    runs = [run for sweep in sweeps for run in recorded_runs(uri, experiment, sweep)]
+    study = study_of(runs, Question("picture"), uri, local_path(str(WeightsConfig.dir)))
+    if study.gains:
+        labels(study.gains, Path(path))
+    else:
+        strategies(study.rows, Path(path))
 
 
 if __name__ == "__main__":

@@ -146,6 +146,14 @@ def answer_of(main: Callable[[], None], *arguments: str) -> Answer:
     return Answer(code, out.getvalue(), err.getvalue())
 
 
+def table_lines(out: str) -> list[str]:
+    """The lines of a comparison's table as printed, its header first."""
+    lines = out.splitlines()
+    rule = next(place for place, line in enumerate(lines) if line.strip("─ ") == "" and "─" in line)
+    ends = [place for place, line in enumerate(lines) if place > rule + 1 and (":" in line or "job" in line)]
+    return [line for line in (lines[rule - 1], *lines[rule + 1 : ends[0]]) if line.strip()]
+
+
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Answer]:
     """``command(main, "freeze=all", …)`` runs a command's ``main`` in this process, in an empty folder."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Answer, Recorded
+from conftest import Answer, Recorded, table_lines
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -128,9 +128,9 @@ def test_the_same_command_again_runs_nothing_and_prints_the_same_table(
     assert (first.code, second.code) == (0, 0)
     assert "grid: 2 jobs, 2 finished before" in second.out
     assert "2 of 2 jobs finished (2 of them before) in" in second.out
-    tables = [re.findall(r"^│.*│$", answer.out, re.MULTILINE) for answer in (first, second)]
+    tables = [table_lines(answer.out) for answer in (first, second)]
     assert tables[0] == tables[1]
-    assert len(tables[0]) == 2
+    assert len(tables[0]) == 3
     name = re.search(r"sweep (s[0-9a-f]{11})$", first.out, re.MULTILINE)
     assert name is not None
     assert len(runs_of_sweep(store_uri, request.node.name, name[1])) == 2
@@ -180,7 +180,7 @@ def test_a_single_run_again_says_so(command: Sweep) -> None:
 
 def test_plan_prints_the_grid_and_starts_nothing(command: Sweep) -> None:
     command(train.main, *TINY, "freeze=all", "tracking.uri=null")
-    (folder,) = folders_in(Path("runs"))
+    (_,) = folders_in(Path("runs"))
     before = sorted(Path().rglob("*"))
     answer = command(plan.main, *TINY, "freeze=all,none", "optim.lr_scale=1,3", "tracking.uri=sqlite:///new.db")
     assert (answer.code, answer.err) == (0, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 
@@ -10,12 +9,10 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from PIL import Image
-from rich.console import Console
 
 from tl_sweep.report import figures
-from tl_sweep.report.choice import Cell, choose, varied_keys
+from tl_sweep.report.choice import choose, varied_keys
 from tl_sweep.report.ending import baseline_command
-from tl_sweep.report.table import comparison
 from tl_sweep.tracking.record import RunRecord
 
 
@@ -120,17 +117,44 @@ def test_a_cell_for_each_backbone_and_strategy() -> None:
     ("key", "values"),
     [
         ("data__shots", ("5", "10")),
-        ("augment__name", ("none", "light")),
+        ("data__split_seed", ("0", "1")),
         ("model__weights", ("letters", "letters_clean")),
-        ("freeze__batch_norm", ("train", "eval")),
-        ("epochs", ("10", "60")),
     ],
     ids=str,
 )
-def test_what_varies_within_a_strategy_is_an_axis(key: str, values: tuple[str, str]) -> None:
+def test_the_task_and_the_source_are_axes(key: str, values: tuple[str, str]) -> None:
     cells = choose([run(seed=seed, **{key: value}) for value in values for seed in (0, 1)])
     name = key.replace("__", ".")
     assert [(cell.axes, len(cell.runs)) for cell in cells] == [(((name, value),), 2) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("augment__name", ("none", "light")),
+        ("freeze__batch_norm", ("train", "eval")),
+        ("epochs", ("10", "60")),
+        ("optim__layer_decay", ("1.0", "0.7")),
+    ],
+    ids=str,
+)
+def test_whatever_else_varies_is_chosen_on_validation(key: str, values: tuple[str, str]) -> None:
+    runs = [
+        run(seed=seed, val=val, **{key: value})
+        for value, val in zip(values, (0.4, 0.6), strict=True)
+        for seed in (0, 1)
+    ]
+    (cell,) = choose(runs)
+    assert cell.setting == ((key.replace("__", "."), values[1]),)
+    assert [len(candidate.runs) for candidate in cell.candidates] == [2, 2]
+
+
+def test_what_starts_at_random_has_no_source() -> None:
+    runs = [run("none", model__weights=source) for source in ("letters", "letters_clean")]
+    runs.append(run("scratch", model__weights="letters", freeze__pretrained="false"))
+    runs.append(run("all", model__weights="null", control="random features"))
+    axes = {cell.strategy: dict(cell.axes)["model.weights"] for cell in choose(runs) if cell.strategy != "none"}
+    assert axes == {"scratch": "–", "all (random features)": "–"}
 
 
 @pytest.mark.parametrize("key", ["threads", "num_workers", "device", "output__dir", "tracking__uri"])
@@ -158,50 +182,13 @@ def test_varied_keys_see_a_missing_key_as_a_value() -> None:
     assert varied_keys([run(a="1", b="2"), run(a="1")]) == ["b"]
 
 
-def test_mean_and_spread_over_seeds() -> None:
+def test_mean_over_seeds() -> None:
     (cell,) = choose([run(test=0.5, seed=0), run(test=0.7, seed=1)])
     assert cell.mean("test/acc") == pytest.approx(0.6)
-    assert cell.spread("test/acc") == pytest.approx(math.sqrt(0.02))
-    assert math.isnan(choose([run()])[0].spread("test/acc"))
+    assert math.isnan(cell.mean("of nothing"))
 
 
-# --- the table
-
-
-def rows(cells: list[Cell]) -> list[list[str]]:
-    """The table as it is printed: stripped cells, header first."""
-    text = io.StringIO()
-    Console(file=text, width=200).print(comparison(cells))
-    lines = [line for line in text.getvalue().splitlines() if line[:1] in "│┃"]
-    return [[word.strip() for word in line.replace("┃", "│").strip("│").split("│")] for line in lines]
-
-
-def test_the_table_compares_with_scratch() -> None:
-    runs = [
-        *(run("scratch", val=0.4, test=test, seed=seed) for seed, test in enumerate((0.40, 0.44))),
-        *(run("early", val=0.7, test=test, seed=seed, lr_scale=3.0) for seed, test in enumerate((0.60, 0.64))),
-        *(run("early", val=0.6, test=0.99, seed=seed, lr_scale=1.0) for seed in (0, 1)),
-    ]
-    header, *body = rows(choose(runs))
-    assert header[:6] == ["backbone", "strategy", "chosen setting", "val acc", "test acc", "vs scratch"]
-    assert header[6:] == ["seeds", "seconds", "trainable"]
-    early = ["resnet18", "early", "lr_scale=3.0", "70.0 ± 0.0", "62.0 ± 2.8", "+20.0", "2", "2.5", "1,234,567"]
-    scratch = ["resnet18", "scratch", "lr_scale=1.0", "40.0 ± 0.0", "42.0 ± 2.8", "–", "2", "2.5", "1,234,567"]
-    assert body == [early, scratch]  # best on validation first
-
-
-def test_the_baseline_is_that_of_the_same_axis() -> None:
-    accuracies = {("5", "scratch"): 0.2, ("5", "all"): 0.3, ("10", "scratch"): 0.5, ("10", "all"): 0.9}
-    runs = [run(strategy, test=test, data__shots=shots) for (shots, strategy), test in accuracies.items()]
-    header, *body = rows(choose(runs))
-    differences = {(row[1], row[2]): row[header.index("vs scratch")] for row in body}
-    assert header[2] == "data.shots"
-    assert (differences["all", "5"], differences["all", "10"]) == ("+10.0", "+40.0")
-
-
-def test_without_a_baseline_there_is_no_difference() -> None:
-    header, body = rows(choose([run("all")]))
-    assert body[header.index("vs scratch")] == "–"
+# --- the baseline
 
 
 @pytest.mark.parametrize(

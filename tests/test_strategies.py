@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Answer
+from conftest import Answer, table_lines
 from torch import Tensor, nn
 
 from tl_sweep.assemble import Run, assemble
@@ -169,7 +169,7 @@ def test_a_strategy_of_ones_own_is_found_frozen_trained_and_reported(
     answer, runs = reported
     assert (answer.code, answer.err) == (0, "")
     assert "[1/2] mine lr0.002 resnet_small s0: val" in answer.out
-    assert [line.split("│")[2].strip() for line in answer.out.splitlines() if line.startswith("│")].count("mine") == 1
+    assert [" mine " in line for line in table_lines(answer.out)].count(True) == 1
     mine = runs["mine"]
     assert mine.status == "FINISHED"
     assert mine.tags["trainable"] == "head x 1, 1 of 4 stages + head x 2"

@@ -12,22 +12,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import Answer, answer_of
+from conftest import Answer, answer_of, table_lines
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import tl_sweep.grid
 import tl_sweep.prepare
 from tl_sweep.config import ModelConfig, conf_dir, parse
-from tl_sweep.grid import expand
+from tl_sweep.grid import expand_arms
 from tl_sweep.models.build import build_model
 from tl_sweep.tracking.store import RunRecord, connect, experiment_id, runs_of_sweep
 from tl_sweep.train import main
 
 Command = Callable[..., Answer]
 TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
-SWEEPS = {"quickstart": 40, "depth": 12}  # jobs of each file in conf/sweep
+SWEEPS = {"quickstart": 54, "depth": 12, "grid": 189, "shots": 144}  # jobs of each file in conf/sweep
 
 
 @pytest.fixture
@@ -50,9 +49,11 @@ def sweep_of(answer: Answer) -> str:
 
 
 def table(out: str) -> dict[str, list[str]]:
-    """Rows of the comparison by strategy."""
-    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in out.splitlines() if line[:1] == "│"]
-    return {row[1]: row for row in rows if len(row) > 2}
+    """Backbone and chosen setting by strategy, as the comparison has them."""
+    lines = table_lines(out)
+    starts = [lines[0].index(name) for name in ("backbone", "strategy", "chosen setting")]
+    words = [[line[start:].split()[0] for start in starts] for line in lines[1:]]
+    return {strategy: [backbone, setting] for backbone, strategy, setting in words}
 
 
 # --- a sweep of which one job fails
@@ -65,11 +66,13 @@ def test_one_failure_stops_no_other_job_and_is_told_at_the_end(
     assert answer.code == 1
     assert answer.err == "error: 1 of 3 jobs failed\n"
     why = "the training loss is nan at epoch 1, step 2, head rate 1e+30"
-    *_, ending, _ = answer.out.splitlines()
+    *_, ending, _, page = answer.out.splitlines()
     assert re.fullmatch(r"2 of 3 jobs finished in \d+ s; 1 failed; sweep s[0-9a-f]{11}", ending)
+    assert page == f"the comparison as a page: {Path('runs/report.html').absolute()}"
+    assert "<html" in Path("runs/report.html").read_text()[:200]
     assert answer.out.index("lr=0.0") < answer.out.index("failed") < answer.out.index("the training loss is nan")
     assert why in " ".join(answer.out.replace("│", " ").split())
-    assert table(answer.out)["scratch"][2] in ("lr=0.01", "lr=0.02")
+    assert table(answer.out)["scratch"][1] in ("lr=0.01", "lr=0.02")
     assert "no baseline" not in answer.out
     by_rate = {run.params["optim.lr"]: run for run in recorded(sweep_of(answer))}
     assert {rate: run.status for rate, run in by_rate.items()} == {
@@ -118,7 +121,7 @@ def test_a_link_shows_the_chosen_runs_side_by_side(uneventful: tuple[Answer, lis
 
 def test_a_sweep_without_its_baseline_says_how_to_add_it(uneventful: tuple[Answer, list[str]], store_uri: str) -> None:
     words = shlex.join(["python", "-m", "tl_sweep.train", "-m", *TINY[1:], f"tracking.uri={store_uri}", "seed=0,1"])
-    last = uneventful[0].out.splitlines()[-1]
+    last = uneventful[0].out.splitlines()[-2]
     assert last == f"no baseline in this sweep; add it: {words} freeze=scratch"
 
 
@@ -130,8 +133,8 @@ def test_data_and_weights_are_looked_at_once_for_all_jobs(uneventful: tuple[Answ
 
 
 def jobs_of(name: str) -> list[list[str]]:
-    params = OmegaConf.load(conf_dir() / "sweep" / f"{name}.yaml").hydra.sweeper.params
-    return expand(OverridesParser.create().parse_overrides([f"{key}={value}" for key, value in params.items()]))
+    sweeper = OmegaConf.load(conf_dir() / "sweep" / f"{name}.yaml").hydra.sweeper
+    return expand_arms(sweeper.params, sweeper.get("arms", []), [])
 
 
 def test_every_named_sweep_is_counted_here() -> None:
@@ -161,7 +164,8 @@ def test_a_value_on_the_command_line_replaces_the_grids(
     command: Command, store_uri: str, recorded: Callable[[str], list[RunRecord]], request: pytest.FixtureRequest
 ) -> None:
     words = ("sweep=quickstart", *TINY, f"tracking.uri={store_uri}", f"tracking.experiment='{request.node.name}'")
-    answer = command(main, *words, "freeze=all", "optim.lr_scale=1", "seed=3")  # -m is the sweep's own
+    own = ("freeze=all", "optim.lr_scale=1", "seed=3", "data.shots=2")  # TINY's model.weights, too
+    answer = command(main, *words, *own)  # -m is the sweep's own
     assert answer.code == 0
     (run,) = recorded(sweep_of(answer))
     assert (run.tags["strategy"], run.params["seed"], run.params["epochs"]) == ("all", "3", "1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -51,7 +51,7 @@ def terminable() -> Iterator[None]:
 def read_arguments(
     arguments: list[str], defaults: dict[str, str], usage: str | None
 ) -> tuple[dict[str, str], list[str]]:
-    """``key=value`` words, checked against ``defaults``, and the other words.
+    """``key=value`` words, checked against ``defaults``, and the other words. ``--key value`` means the same.
 
     ``usage`` is printed for ``--help``. An argument with ``=`` that names an existing file is a file.
 
@@ -62,7 +62,7 @@ def read_arguments(
         print(usage)
         sys.exit(0)
     values, others = dict(defaults), []
-    for argument in arguments:
+    for argument in spelled_alike(arguments, defaults):
         name, separator, value = argument.partition("=")
         if separator and name in defaults:
             values[name] = value
@@ -71,3 +71,15 @@ def read_arguments(
         else:
             others.append(argument)
     return values, others
+
+
+def spelled_alike(arguments: Sequence[str], names: Collection[str]) -> Iterator[str]:
+    """``--key value`` and ``--key=value`` as ``key=value``, for the keys in ``names``; everything else as it is."""
+    words = iter(arguments)
+    for word in words:
+        plain = word.removeprefix("--")
+        name, separator, _ = plain.partition("=")
+        if not word.startswith("--") or name not in names:
+            yield word
+        else:
+            yield plain if separator else f"{name}={next(words, '')}"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.command import errors_for_people, read_arguments, spelled_alike
 from tl_sweep.config import OutputConfig, TrackingConfig, WeightsConfig, local_path
 from tl_sweep.types import UserError, did_you_mean
 
@@ -47,11 +47,12 @@ DEFAULTS = {
 
 def main() -> None:
     with errors_for_people():
-        own = [word for word in sys.argv[1:] if "=" not in word or word.strip("-").partition("=")[0] in DEFAULTS]
-        values, others = read_arguments(own, DEFAULTS, __doc__)
+        words = list(spelled_alike(sys.argv[1:], DEFAULTS))
+        filters = [word for word in words if "=" in word and word.partition("=")[0] not in DEFAULTS]
+        values, others = read_arguments([word for word in words if word not in filters], DEFAULTS, __doc__)
         if others:
             raise UserError(f"{others[0]}: filters are written <tag or parameter>=<value>")
-        compare(values, [word for word in sys.argv[1:] if word not in own])
+        compare(values, filters)
 
 
 def compare(values: dict[str, str], filters: Sequence[str]) -> None:
@@ -118,7 +119,7 @@ def filtered(runs: list[RunRecord], filters: Iterable[str]) -> list[RunRecord]:
     if not runs:
         raise UserError("no runs are recorded there: sweep=, tracking.uri= and tracking.experiment= say where to look")
     for word in filters:
-        name, _, text = word.lstrip("-").partition("=")
+        name, _, text = word.partition("=")
         known = {key for run in runs for key in (*run.tags, *run.params, *DEFAULTS)}
         if name not in known:
             raise UserError(f"{word}: no run has a tag or parameter {name};{did_you_mean(name, known)}".rstrip(";"))

@@ -10,10 +10,12 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
@@ -187,6 +189,18 @@ def expand(overrides: list[Override]) -> list[list[str]]:
         else:
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
     return [list(job) for job in itertools.product(*axes.values())]
+
+
+def expand_arms(
+    params: Mapping[Any, Any], arms: Sequence[Mapping[Any, Any]], arguments: Sequence[str]
+) -> list[list[str]]:
+    """The jobs of a named sweep, one grid per arm: ``params``, then the arm, then the command line's ``arguments``, of
+    which the last to give a key counts. Without arms it is one grid."""
+    parser, jobs = OverridesParser.create(), []
+    for arm in arms or [{}]:
+        named = [f"{key}={'null' if value is None else value}" for key, value in {**params, **arm}.items()]
+        jobs += expand(parser.parse_overrides([*named, *arguments]))
+    return jobs
 
 
 def sweep_id(jobs: list[list[str]]) -> str:

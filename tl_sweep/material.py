@@ -8,12 +8,13 @@ import json
 import math
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
 from PIL import Image
 
-from tl_sweep.config import Config, from_yaml, local_path
+from tl_sweep.config import Config, from_yaml
 from tl_sweep.models.names import architecture_label
 from tl_sweep.prepare import images_at_hand, uses_pooled_head
 from tl_sweep.runs import Files
@@ -23,6 +24,7 @@ from tl_sweep.types import UserError
 if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
 
+SPEEDS = "speeds.json"  # beside the weights
 THUMBNAIL_PX = 96
 BATCH_SIZE = 16  # of the inference that is timed
 TIMED_S = 0.5  # at least
@@ -86,15 +88,14 @@ class Speeds:
         network = (run.tags["backbone"], run.params["data.image_size"], run.params["model.weights"])
         if network not in self.known:
             try:
-                self.known[network] = _remembered(config_of(run, self.files))
+                self.known[network] = _remembered(config_of(run, self.files), self.files.weights_dir.parent / SPEEDS)
             except UserError:
                 self.known[network] = math.nan
         return self.known[network]
 
 
-def _remembered(config: Config) -> float:
+def _remembered(config: Config, path: Path) -> float:
     name = f"{architecture_label(config.model)} {config.data.image_size} px{' pooled' * uses_pooled_head(config)}"
-    path = local_path(config.weights.dir).parent / "speeds.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}

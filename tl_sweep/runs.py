@@ -53,7 +53,7 @@ class Files:
             return own
         if self.uri is None or not run.run_id:
             raise UserError(f"{own} is gone")
-        brought = local_path(str(self.weights_dir)).parent / "runs" / run.run_id
+        brought = self.weights_dir.parent / "runs" / run.run_id
         return brought / name if (brought / name).exists() else download(self.uri, run.run_id, name, brought)
 
 

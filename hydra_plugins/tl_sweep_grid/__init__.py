@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from tl_sweep.config import field_paths
-from tl_sweep.grid import Job, expand, lay_out, sweep_id
+from tl_sweep.grid import Job, expand_arms, lay_out, sweep_id
 from tl_sweep.types import JobFailed
 
 VALUES = frozenset(path for path, _ in field_paths())
@@ -50,8 +50,7 @@ class GridSweeper(Sweeper):
     """
 
     def __init__(self, params: DictConfig, arms: Sequence[DictConfig] = (), **_for_the_jobs: Any) -> None:
-        self.params = {str(key): value for key, value in params.items()}
-        self.arms = [{str(key): value for key, value in arm.items()} for arm in arms] or [{}]
+        self.params, self.arms = params, arms
         self.composed: dict[tuple[str, ...], DictConfig] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -87,12 +86,7 @@ class GridSweeper(Sweeper):
         return [*returns, *(_as_return(job) for job in grid.jobs if job not in jobs)]
 
     def _combinations(self, arguments: list[str]) -> list[list[str]]:
-        parser = OverridesParser.create()
-        grids = []
-        for arm in self.arms:
-            named = [f"{key}={'null' if value is None else value}" for key, value in (self.params | arm).items()]
-            grids.append(expand(parser.parse_overrides([*named, *arguments])))
-        return [job for grid in grids for job in grid]
+        return expand_arms(self.params, self.arms, arguments)
 
     def _compose(self, job: list[str]) -> DictConfig:
         """The job's configuration. Hydra composes once per choice of options (0.1 s); plain values are put in here."""

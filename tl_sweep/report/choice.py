@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 from tl_sweep.config import field_paths
 from tl_sweep.tracking.record import RunRecord
@@ -34,11 +34,6 @@ class Candidate:
     def mean(self, metric: str) -> float:
         """Over seeds; nan where a run lacks it."""
         return fmean(run.metrics.get(metric, math.nan) for run in self.runs)
-
-    def spread(self, metric: str) -> float:
-        """Standard deviation over seeds; nan with fewer than two."""
-        values = [run.metrics[metric] for run in self.runs]
-        return stdev(values) if len(values) > 1 else math.nan
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,13 +1,16 @@
-"""Pictures of one run, as PNG: the confusion matrix and the learning curves."""
+"""Pictures as PNG: of one run its confusion matrix and learning curves, of a comparison its strategies and labels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from tl_sweep.report.choice import Cell
+from tl_sweep.report.statistics import Interval
+from tl_sweep.report.study import Gain, Row
+from tl_sweep.report.transfer import ALL
 
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
 
@@ -45,20 +48,61 @@ def curves(records: list[dict[str, float]], path: Path) -> None:
     figure.savefig(path, dpi=80)
 
 
-def strategies(cells: list[Cell], path: Path) -> None:
-    """Test accuracy of each strategy, at the setting that validation chose; one panel per backbone, a dot per seed."""
-    backbones = sorted({cell.backbone for cell in cells})
+def strategies(rows: Sequence[Row], path: Path) -> None:
+    """Test accuracy of each strategy with its 95 % interval, at the chosen setting; a panel per backbone."""
+    backbones = sorted({row.backbone for row in rows})
     figure = Figure(figsize=(1 + 4 * len(backbones), 3.2), layout="constrained")
     panels = figure.subplots(1, len(backbones), sharex=True, squeeze=False)[0]
     for axes, backbone in zip(panels, backbones, strict=True):
-        ranked = sorted((cell for cell in cells if cell.backbone == backbone), key=lambda cell: cell.mean("test/acc"))
-        for height, cell in enumerate(ranked):
-            colour = "tab:gray" if cell.strategy == "scratch" else "tab:blue"
-            axes.barh(height, 100 * cell.mean("test/acc"), color=colour, alpha=0.35)
-            axes.plot(
-                [100 * run.metrics["test/acc"] for run in cell.runs], [height] * len(cell.runs), "o", color=colour
-            )
-            axes.text(1, height, f"{100 * cell.mean('test/acc'):.1f}", va="center", fontsize=9)
-        axes.set_yticks(range(len(ranked)), [cell.strategy for cell in ranked])
+        ranked = sorted((row for row in rows if row.backbone == backbone), key=lambda row: row.test_acc.estimate)
+        for height, row in enumerate(ranked):
+            colour = "tab:gray" if row.is_scratch else "tab:blue"
+            value, spread = _percent(row.test_acc)
+            axes.barh(height, value, color=colour, alpha=0.35)
+            axes.errorbar(value, height, xerr=spread, color=colour, capsize=3)
+            axes.text(1, height, f"{value:.1f}", va="center", fontsize=9)
+        axes.set_yticks(range(len(ranked)), [row.strategy for row in ranked])
         axes.set(title=backbone, xlabel="test accuracy (%)", xlim=(0, 100))
     figure.savefig(path, dpi=110)
+
+
+def labels(lines: Sequence[Gain], path: Path) -> None:
+    """Test accuracy with 95 % intervals by labelled images per class; dotted: how many scratch needs to match."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    shots = sorted({shot for line in lines for shot in line.shots}, key=_count)
+    places = {shot: _place(shot, shots) for shot in shots}
+    for line in lines:
+        acc, spread = zip(*map(_percent, line.test_acc), strict=True)
+        x = [places[shot] for shot in line.shots]
+        style = {"color": "tab:gray"} if line.strategy == "scratch" else {}
+        bars = axes.errorbar(
+            x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=line.strategy, **style
+        )
+        for shot, value, needs in zip(line.shots, acc, line.scratch_needs, strict=True):
+            if needs is not None:
+                axes.plot([places[shot], needs], [value, value], ":", color=bars[0].get_color())
+                axes.plot(needs, value, "|", markersize=10, color=bars[0].get_color())
+                axes.annotate(
+                    f"scratch needs {needs:.0f}", (needs, value), (3, 4), textcoords="offset points", fontsize=7
+                )
+    axes.set_xscale("log")
+    axes.set_xticks(list(places.values()), list(places), minor=False)
+    axes.set_xticks([], minor=True)
+    axes.set(xlabel="labelled images per class (training and validation)", ylabel="test accuracy (%)")
+    axes.legend(loc="lower right", fontsize=8)
+    figure.savefig(path, dpi=110)
+
+
+def _percent(acc: Interval) -> tuple[float, np.ndarray]:
+    """The estimate, and how far the bounds are below and above it (2, 1)."""
+    return 100 * acc.estimate, 100 * np.array([[acc.estimate - acc.low], [acc.high - acc.estimate]])
+
+
+def _count(shot: str) -> float:
+    return float("inf") if shot == ALL else float(shot)
+
+
+def _place(shot: str, shots: Sequence[str]) -> float:
+    """On a logarithmic axis; ``all`` stands beyond the largest number."""
+    return _count(shot) if shot != ALL else 3 * max(_count(other) for other in shots if other != ALL)

@@ -98,7 +98,7 @@ def _on_methods(duel: Duel, p: float, p_not_equivalent: float, margin: float) ->
 
 
 def _told(duel: Duel, p: float, verdict: str, wording: str) -> Comparison:
-    return Comparison(duel.difference, p, verdict, f"{wording} (p = {p:.2g}, {duel.num_seeds} seeds)")
+    return Comparison(duel.difference, p, verdict, f"{wording} (Holm's p = {p:.2g}, {duel.num_seeds} seeds)")
 
 
 def _few_seeds(duel: Duel) -> Comparison:

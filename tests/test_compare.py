@@ -1,0 +1,398 @@
+"""From recorded runs to a verdict: on runs made by ``scripts/make_runs.py``, whose truth is known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import Answer
+from make_runs import grid, make_runs
+
+from tl_sweep import compare
+from tl_sweep.compare import filtered, study_of
+from tl_sweep.config import Config
+from tl_sweep.report.analysis import Question
+from tl_sweep.report.study import Row, Study
+from tl_sweep.tracking.record import Record, RunRecord, folders_in
+from tl_sweep.types import UserError
+
+STRATEGIES, SHOTS, SCALES, SEEDS = ("scratch", "none", "all"), (5, 25), (1.0, 3.0), (0, 1, 2)
+
+
+def some() -> Iterator[Config]:
+    for config in grid():
+        if config.model.name != "resnet18":
+            return
+        axes = (config.freeze.name, config.data.shots, config.optim.lr_scale, config.seed)
+        if all(value in allowed for value, allowed in zip(axes, (STRATEGIES, SHOTS, SCALES, SEEDS), strict=True)):
+            yield config
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    make_runs(folder / "runs", some())
+    return folder
+
+
+@pytest.fixture
+def made(made_once: Path) -> list[RunRecord]:
+    """36 finished runs: three strategies × two numbers of labels × two rates × three seeds. For reading only."""
+    return records_in(made_once)
+
+
+@pytest.fixture
+def own(made_once: Path, tmp_path: Path) -> Path:
+    """A copy that a test may spoil; its records say where it lies."""
+    shutil.copytree(made_once, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def records_in(folder: Path) -> list[RunRecord]:
+    found = []
+    for run_folder in folders_in(folder / "runs"):
+        record = Record(run_folder).summary()
+        assert record is not None
+        found.append(replace(record, tags=record.tags | {"folder": str(run_folder)}))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def no_network_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tl_sweep.material.inference_images_per_s", lambda config: 123.0)
+
+
+def study(runs: list[RunRecord], tmp_path: Path, margin: float = 0.01) -> Study:
+    return study_of(runs, Question("test", margin), None, tmp_path / "weights")
+
+
+def row(found: Study, strategy: str, shots: int = 25) -> Row:
+    (chosen,) = (r for r in found.rows if r.strategy == strategy and dict(r.axes).get("data.shots", "25") == str(shots))
+    return chosen
+
+
+def only(runs: list[RunRecord], **wanted: str) -> list[RunRecord]:
+    """Those with these parameters; several allowed values are separated by blanks."""
+    return [
+        run for run in runs if all(run.params[key.replace("__", ".")] in text.split() for key, text in wanted.items())
+    ]
+
+
+def left_out(found: Study) -> dict[str, tuple[str, ...]]:
+    return {excluded.why: excluded.runs for excluded in found.excluded}
+
+
+# --- rows
+
+
+def test_a_row_per_strategy_and_number_of_labels_the_best_on_validation_first(
+    made: list[RunRecord], tmp_path: Path
+) -> None:
+    found = study(made, tmp_path)
+    assert [(r.strategy, dict(r.axes)["data.shots"]) for r in found.rows if r.is_best] == [
+        ("none", "5"),
+        ("none", "25"),
+    ]
+    assert len(found.rows) == 6
+    assert (found.num_runs, found.excluded) == (36, ())
+    chosen = row(found, "none")
+    assert (chosen.num_seeds, chosen.trials, chosen.num_val_images, chosen.num_test_images) == (3, 2, 50, 797)
+    assert chosen.inference_images_per_s == 123.0
+
+
+def test_a_difference_that_is_not_told_says_what_would_tell(made: list[RunRecord], tmp_path: Path) -> None:
+    unclear = row(study(made, tmp_path), "none").vs_scratch
+    assert unclear is not None
+    assert unclear.verdict == "cannot tell"
+    assert unclear.need is not None
+    assert unclear.need.seeds is not None
+    assert f"about {unclear.need.seeds} seeds" in unclear.wording
+
+
+def test_figures_are_those_of_the_chosen_runs(made: list[RunRecord], tmp_path: Path) -> None:
+    found = row(study(made, tmp_path), "none")
+    scale = dict(found.setting)["optim.lr_scale"]
+    runs = only(made, freeze__name="none", data__shots="25", optim__lr_scale=scale)
+    assert sorted(run.name for run in runs) == sorted(found.run_ids)
+    frames = [pd.read_parquet(Path(run.tags["folder"]) / "predictions.parquet") for run in runs]
+    tests = [frame[frame["split"] == "test"] for frame in frames]
+    right = [(frame["label"] == frame["predicted"]).mean() for frame in tests]
+    assert found.test_acc.estimate == pytest.approx(sum(right) / 3)
+    assert found.val_acc == pytest.approx(sum(run.metrics["best/val_acc"] for run in runs) / 3)
+    assert sum(map(sum, found.confusion_KK)) == 3 * 797
+    assert sum(found.confusion_KK[k][k] for k in range(10)) == pytest.approx(797 * sum(right))
+
+
+def test_the_choice_never_sees_test(own: Path, tmp_path: Path) -> None:
+    before = {(r.label, r.setting, r.is_best, r.stability) for r in study(records_in(own), tmp_path).rows}
+    for folder in folders_in(own / "runs"):
+        frame = pd.read_parquet(folder / "predictions.parquet")
+        is_test = frame["split"] == "test"
+        right = frame["label"] == frame["predicted"]
+        frame.loc[is_test & right, "predicted"] = "none of these"
+        frame.loc[is_test & ~right, "predicted"] = frame.loc[is_test & ~right, "label"]
+        frame["predicted"] = frame["predicted"].replace("none of these", "0").where(frame["label"] != "0", "1")
+        frame.to_parquet(folder / "predictions.parquet")
+    flipped = [replace(run, metrics=run.metrics | {"test/acc": 1 - run.metrics["test/acc"]}) for run in records_in(own)]
+    frames = study(flipped, tmp_path)
+    assert {(r.label, r.setting, r.is_best) for r in frames.rows} == {found[:3] for found in before}
+
+
+def test_a_better_strategy_is_called_better_and_itself_is_not_compared(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(made, tmp_path)
+    better, scratch = row(found, "none", 5), row(found, "scratch", 5)
+    assert better.vs_scratch is not None
+    assert better.vs_scratch.verdict == "better"
+    assert better.vs_scratch.difference.low > 0
+    assert better.vs_scratch.difference.estimate == pytest.approx(better.test_acc.estimate - scratch.test_acc.estimate)
+    assert (scratch.vs_scratch, better.vs_best) == (None, None)
+
+
+def test_with_a_wide_margin_the_same_runs_are_equivalent(made: list[RunRecord], tmp_path: Path) -> None:
+    verdict = row(study(made, tmp_path, margin=0.9), "none").vs_scratch
+    assert verdict is not None
+    assert verdict.verdict == "equivalent"
+    assert verdict.wording.startswith("within 90 points of scratch")
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ("0", "these two networks differ (exact McNemar, p = "),
+        ("0 1", "2 seeds: no verdict on methods"),
+    ],
+    ids=["one seed", "two seeds"],
+)
+def test_fewer_than_three_seeds_give_no_verdict_on_methods(
+    made: list[RunRecord], tmp_path: Path, seeds: str, words: str
+) -> None:
+    found = study(only(made, seed=seeds), tmp_path)
+    comparison = row(found, "none").vs_scratch
+    assert comparison is not None
+    assert (comparison.verdict, comparison.wording[: len(words)]) == ("", words)
+    assert not any(r.indistinguishable for r in found.rows)
+    assert any("fewer than three seeds" in note for note in found.notes)
+
+
+def test_equal_networks_cannot_be_told_apart(own: Path, tmp_path: Path) -> None:
+    runs = records_in(own)
+    twin = {
+        run.params["seed"]: run for run in only(runs, freeze__name="scratch", data__shots="25", optim__lr_scale="1.0")
+    }
+    pair = only(runs, freeze__name="none", data__shots="25", optim__lr_scale="1.0")
+    for run in pair:
+        same = Path(twin[run.params["seed"]].tags["folder"]) / "predictions.parquet"
+        shutil.copyfile(same, Path(run.tags["folder"]) / "predictions.parquet")
+    comparison = row(study([*pair, *twin.values()], tmp_path), "none").vs_scratch
+    assert comparison is not None
+    assert comparison.difference.estimate == 0
+    assert comparison.verdict == "equivalent"
+
+
+def test_without_a_baseline_nothing_is_compared_with_it_and_a_note_says_so(
+    made: list[RunRecord], tmp_path: Path
+) -> None:
+    found = study(only(made, freeze__name="none all"), tmp_path)
+    assert all(r.vs_scratch is None and r.arrival is None for r in found.rows)
+    assert "digits: no baseline for resnet18: add freeze=scratch" in found.notes
+
+
+# --- what is left out, and said
+
+
+def test_runs_that_did_not_finish_are_listed_with_the_reason(made: list[RunRecord], tmp_path: Path) -> None:
+    failed = replace(made[0], status="FAILED", tags=made[0].tags | {"error": "no space\nleft"})
+    killed = replace(made[1], status="KILLED")
+    found = study([failed, killed, *made[2:]], tmp_path)
+    assert left_out(found)["failed: no space"] == (failed.name,)
+    assert left_out(found)["not finished: stopped"] == (killed.name,)
+
+
+def test_a_run_without_a_finite_metric_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
+    broken = replace(made[0], metrics=made[0].metrics | {"best/val_loss": float("nan")})
+    found = study([broken, *made[1:]], tmp_path)
+    assert left_out(found)["no finite best/val_loss"] == (broken.name,)
+
+
+def test_a_run_without_predictions_is_listed(own: Path, tmp_path: Path) -> None:
+    runs = records_in(own)
+    (Path(runs[0].tags["folder"]) / "predictions.parquet").unlink()
+    (why,) = (why for why, names in left_out(study(runs, tmp_path)).items() if runs[0].name in names)
+    assert why.startswith("its predictions cannot be read: ")
+
+
+def test_a_setting_that_lacks_a_seed_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
+    (missing,) = only(made, freeze__name="none", data__shots="25", optim__lr_scale="3.0", seed="2")
+    found = study([run for run in made if run is not missing], tmp_path)
+    (names,) = left_out(found).values()
+    assert len(names) == 2
+    assert dict(row(found, "none").setting) == {"optim.lr_scale": "1.0"}
+    assert row(found, "none").trials == 1
+
+
+def test_a_missing_cell_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
+    gone = only(made, freeze__name="all", data__shots="25")
+    found = study([run for run in made if run not in gone], tmp_path)
+    assert left_out(found) == {"no finished run": ("resnet18 · all · data.shots=25",)}
+
+
+def test_runs_on_other_files_are_never_mixed_in(made: list[RunRecord], tmp_path: Path) -> None:
+    old = [replace(run, tags=run.tags | {"data.fingerprint": "other"}, started_s=1.0) for run in made[:4]]
+    found = study([*old, *made[4:]], tmp_path)
+    (names,) = (names for why, names in left_out(found).items() if why.startswith("other files"))
+    assert names == tuple(run.name for run in old)
+
+
+def test_runs_tested_on_other_images_are_never_mixed_in(own: Path, tmp_path: Path) -> None:
+    runs = records_in(own)
+    path = Path(runs[0].tags["folder"]) / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    frame.iloc[:-1].to_parquet(path)
+    found = study([replace(runs[0], started_s=1.0), *runs[1:]], tmp_path)
+    (names,) = (names for why, names in left_out(found).items() if why.startswith("tested on other images"))
+    assert names == (runs[0].name,)
+
+
+def test_of_two_runs_that_mean_the_same_the_newest_counts(made: list[RunRecord], tmp_path: Path) -> None:
+    again = replace(made[0], run_id="again", started_s=made[0].started_s + 1)
+    found = study([*made, again], tmp_path)
+    assert left_out(found) == {"a newer run means the same": (made[0].name,)}
+
+
+def test_two_folders_of_one_name_are_two_data_sets(made: list[RunRecord], tmp_path: Path) -> None:
+    def in_folder(run: RunRecord, root: str) -> RunRecord:
+        params = run.params | {"data.name": "image_folder", "data.root": root}
+        tags = run.tags | {"data.fingerprint": root, "key": f"{run.tags['key']} {root}"}
+        return replace(run, params=params, tags=tags)
+
+    both = [in_folder(run, root) for run in made for root in ("/a/photos", "/b/photos")]
+    assert {r.dataset for r in study(both, tmp_path).rows} == {"/a/photos", "/b/photos"}
+    assert {r.dataset for r in study([in_folder(run, "/a/photos") for run in made], tmp_path).rows} == {"photos"}
+
+
+# --- labels, advice, diagnoses
+
+
+def test_gains_by_labels_and_what_scratch_needs(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(made, tmp_path)
+    lines = {line.strategy: line for line in found.gains}
+    assert lines.keys() == {"scratch", "none", "all"}
+    assert lines["none"].shots == ("5", "25")
+    assert lines["scratch"].gains == (None, None)
+    assert lines["scratch"].scratch_needs == (None, None)
+    needs = lines["all"].scratch_needs[0]
+    assert needs is not None
+    assert 5 < needs < 25  # scratch with 25 labels is better than frozen features with 5
+    assert "resnet18: scratch does not reach none with up to 25 labels per class" in found.crossings
+
+
+def test_the_recommendation_names_setting_interval_and_command(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(made, tmp_path)
+    advice = found.recommendations[0]
+    best = row(found, "none", 5)
+    scale = dict(best.setting)["optim.lr_scale"]
+    assert advice.task == "digits, shots=5"
+    assert advice.text.startswith(f"Use resnet18 with freeze=none (lr_scale={scale}). Expect ")
+    assert f"{100 * best.test_acc.estimate:.1f} %" in advice.text
+    assert "better than training from scratch" in advice.text
+    assert advice.command == (
+        f"python -m tl_sweep.train -m model=resnet18 freeze=none data.shots=5 optim.lr_scale={scale} seed=0,1,2"
+    )
+
+
+def test_the_longest_schedule_of_scratch_is_flagged_when_it_wins(made: list[RunRecord], tmp_path: Path) -> None:
+    longer = [
+        replace(run, params=run.params | {"epochs": "100" if run.params["optim.lr_scale"] == "3.0" else "10"})
+        for run in made
+    ]
+    found = study(longer, tmp_path)
+    won = [r for r in found.rows if r.is_scratch and dict(r.setting)["epochs"] == "100"]
+    flagged = [note for note in found.notes if "its longest schedule (100 epochs) won" in note]
+    assert len(flagged) == len(won)
+    assert row(found, "none").budget_epochs == 10
+
+
+# --- the command
+
+
+@pytest.fixture
+def call(made_once: Path, command: Callable[..., Answer]) -> Callable[..., Answer]:
+    where = (f"output.dir={made_once / 'runs'}", "tracking.uri=null", f"weights.dir={made_once / 'weights'}")
+    return lambda *words: command(compare.main, *where, *words)
+
+
+def test_the_table_the_verdict_and_a_page(call: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = call(f"page={tmp_path / 'new' / 'page.html'}")
+    assert answer.code == 0, answer.err
+    assert "digits, shots=5: Use resnet18 with freeze=none" in answer.out
+    assert f"page: {tmp_path / 'new' / 'page.html'}" in answer.out
+    assert "<html" in (tmp_path / "new" / "page.html").read_text()[:200]
+
+
+@pytest.mark.parametrize("spelling", [("--format", "csv"), ("--format=csv",), ("format=csv",)], ids=" ".join)
+def test_csv_has_a_line_per_row_with_the_numbers(call: Callable[..., Answer], spelling: tuple[str, ...]) -> None:
+    answer = call(*spelling)
+    lines = list(csv.DictReader(answer.out.splitlines()))
+    assert [line["strategy"] for line in lines] == ["none", "all", "scratch", "none", "scratch", "all"]
+    assert float(lines[0]["test_acc_low"]) < float(lines[0]["test_acc_estimate"]) < float(lines[0]["test_acc_high"])
+    assert {line["data.shots"] for line in lines} == {"5", "25"}
+    assert lines[0]["vs_scratch_verdict"] == "better"
+
+
+def test_json_has_everything_and_nothing_that_is_not_json(call: Callable[..., Answer]) -> None:
+    found = json.loads(call("format=json").out, parse_constant=lambda name: pytest.fail(name))
+    assert [r["strategy"] for r in found["rows"]] == ["none", "all", "scratch", "none", "scratch", "all"]
+    assert found["recommendations"][0]["command"].startswith("python -m tl_sweep.train")
+
+
+def test_markdown_is_a_table(call: Callable[..., Answer]) -> None:
+    header, line, *rows = call("format=md", "data.shots=5").out.splitlines()
+    assert header.count("|") == line.count("|") == rows[0].count("|")
+    assert "scratch" in rows[2]
+
+
+def test_filters_keep_what_they_name(call: Callable[..., Answer]) -> None:
+    answer = call("format=csv", "strategy=none,scratch", "data.shots=5")
+    assert [line["strategy"] for line in csv.DictReader(answer.out.splitlines())] == ["none", "scratch"]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("data.shot=5",), "data.shot=5: no run has a tag or parameter data.shot; did you mean 'data.shots'?"),
+        (("data.shots=7",), "data.shots=7: no run has that; there are 25, 5"),
+        (("format=cvs",), "format=cvs: did you mean 'csv'? allowed: table, csv, json, md"),
+        (("margin=1",), "margin=1: a difference in accuracy above 0 and below 1 is needed, e.g. 0.01 for one point"),
+        (("margin=x",), "margin=x: a difference in accuracy above 0 and below 1 is needed, e.g. 0.01 for one point"),
+        (("sweep=s0",), "no runs are recorded there: sweep=, tracking.uri= and tracking.experiment= say where to look"),
+        (("runs",), "runs: filters are written <tag or parameter>=<value>"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_mistakes_are_answered(call: Callable[..., Answer], words: tuple[str, ...], error: str) -> None:
+    answer = call(*words)
+    assert (answer.code, answer.err.strip()) == (1, f"error: {error}")
+
+
+def test_a_store_that_is_not_there(command: Callable[..., Answer], tmp_path: Path) -> None:
+    answer = command(compare.main, f"tracking.uri=sqlite:///{tmp_path / 'no.db'}")
+    assert answer.code == 1
+    assert answer.err.startswith(f"error: tracking.uri=sqlite:///{tmp_path / 'no.db'}: there is no database")
+    assert not (tmp_path / "no.db").exists()
+
+
+def test_an_experiment_that_is_not_there(command: Callable[..., Answer], store_uri: str) -> None:
+    answer = command(compare.main, f"tracking.uri={store_uri}", "tracking.experiment=tl_sweeep")
+    assert "tracking.experiment=tl_sweeep: not in" in answer.err
+    assert "did you mean 'tl_sweep'?" in answer.err
+
+
+def test_filters_need_runs() -> None:
+    with pytest.raises(UserError, match="no runs are recorded there"):
+        filtered([], [])

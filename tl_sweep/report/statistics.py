@@ -1,12 +1,13 @@
 """The one engine behind every interval and verdict. S seeds, N test images, 0/1 outcomes or their paired differences.
 
-A method is what a strategy does on average over seeds (initialisation, batch order, labelled subset) and over images like
-those of the test split. Both are samples, so an interval has to carry both: a table x_SN is taken as
+A method is what a strategy does on average over seeds (initialisation, batch order, labelled subset) and over images
+like those of the test split. Both are samples, so an interval has to carry both: a table x_SN is taken as
 
     x_sn = mean + seed_s + image_n + rest_sn,       seed, image and rest random and independent
 
-(two-way random effects; Searle, Casella, McCulloch 1992, chapter 4). The mean squares give the variance of the mean, and
-Satterthwaite (1946) its degrees of freedom for Student's t. How often intervals cover: docs/statistics.md.
+(two-way random effects; Searle, Casella, McCulloch 1992, chapter 4). The mean squares give the variance of the mean,
+and Satterthwaite's (1946) argument its degrees of freedom for Student's t. How often intervals cover, and what was
+changed to that end: docs/statistics.md.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import stats
 
 LEVEL = 0.05  # of every test; intervals cover 1 - LEVEL
 POWER = 0.8  # with which "more seeds would tell"
+NORMAL = float(stats.norm.ppf(1 - LEVEL / 2))  # 1.96
 MOST_SEEDS = 200
 MOST_IMAGES = 1_000_000
 
@@ -38,8 +40,8 @@ class Interval:
 class Effects:
     """What a table of S seeds × N images says about its mean.
 
-    seed_variance, image_variance, rest_variance: of the three random effects, none below 0. variance: of the mean. df:
-    degrees of freedom of that variance.
+    seed_variance, image_variance, rest_variance: of the three random effects, none below 0. variance: of the mean,
+    never 0. df: degrees of freedom of that variance.
     """
 
     mean: float
@@ -52,65 +54,86 @@ class Effects:
     num_images: int
 
     def interval(self) -> Interval:
-        """Student's t; of no width where every image gave the same in every seed."""
-        half = stats.t.ppf(1 - LEVEL / 2, self.df) * math.sqrt(self.variance) if self.variance else 0.0
+        """Student's t."""
+        half = self._quantile() * math.sqrt(self.variance)
         return Interval(self.mean, self.mean - half, self.mean + half)
+
+    def proportion_interval(self) -> Interval:
+        """Of a mean of 0s and 1s: Wilson's, of as many independent images as would have this variance, by Student's t
+        (as in surveys; Dean and Pagano 2015). Where all or none are 1, of as many images as there are."""
+        spread = self.mean * (1 - self.mean)
+        return _score_interval(self.mean, spread / self.variance if spread else self.num_images, self._quantile())
 
     def p_value(self, null: float = 0.0) -> float:
         """Two-sided, of a mean equal to ``null``."""
-        if not self.variance:
-            return float(self.mean == null)
         return float(2 * stats.t.sf(abs(self.mean - null) / math.sqrt(self.variance), self.df))
 
     def p_not_equivalent(self, margin: float) -> float:
         """Of a mean outside ± ``margin``: two one-sided tests (Schuirmann 1987), the larger p."""
-        if not self.variance:
-            return float(abs(self.mean) >= margin)
         return float(stats.t.sf((margin - abs(self.mean)) / math.sqrt(self.variance), self.df))
+
+    def _quantile(self) -> float:
+        return float(stats.t.ppf(1 - LEVEL / 2, self.df))
 
 
 def two_way(x_SN: np.ndarray) -> Effects:
-    """Analysis of variance of a table of S ≥ 2 seeds × N ≥ 2 images, one value per cell.
+    """Analysis of variance of a table of S ≥ 2 seeds × N ≥ 2 images, one value from -1 to 1 per cell.
 
-    A mean square of seeds or images below that of the rest says that its effect is 0; then the variance of the mean is
-    made of the other mean squares, never of less than the rest.
+    An effect whose mean square is below that of the rest is taken as 0.
+
+    Raises:
+        ValueError: fewer seeds or images, or a value that is not finite.
     """
     S, N = x_SN.shape
-    mean = x_SN.mean()
-    seed_S1, image_1N = x_SN.mean(1, keepdims=True), x_SN.mean(0, keepdims=True)
+    seed_ms, image_ms, rest_ms = mean_squares(x_SN)
+    seed_variance, image_variance = max(0.0, seed_ms - rest_ms) / N, max(0.0, image_ms - rest_ms) / S
+    variance, df = variance_of_mean((seed_ms, image_ms, rest_ms), S, N)
+    return Effects(float(x_SN.mean()), seed_variance, image_variance, rest_ms, variance, df, S, N)
+
+
+def mean_squares(x_SN: np.ndarray) -> tuple[float, float, float]:
+    """Of seeds, of images, and of the rest."""
+    S, N = x_SN.shape
+    if S < 2 or N < 2:
+        raise ValueError(f"{S} seeds × {N} images: two of each are the least that say how much they differ")
+    if not np.isfinite(x_SN).all():
+        raise ValueError("the table has values that are not finite")
+    mean, seed_S1, image_1N = x_SN.mean(), x_SN.mean(1, keepdims=True), x_SN.mean(0, keepdims=True)
     seed_ms = N * float(((seed_S1 - mean) ** 2).sum()) / (S - 1)
     image_ms = S * float(((image_1N - mean) ** 2).sum()) / (N - 1)
     rest_ms = float(((x_SN - seed_S1 - image_1N + mean) ** 2).sum()) / ((S - 1) * (N - 1))
-    seed_variance, image_variance = max(0.0, seed_ms - rest_ms) / N, max(0.0, image_ms - rest_ms) / S
-    variance, df = variance_of_mean((seed_ms, image_ms, rest_ms), S, N)
-    return Effects(float(mean), seed_variance, image_variance, rest_ms, variance, df, S, N)
+    return seed_ms, image_ms, rest_ms
 
 
 def variance_of_mean(mean_squares: tuple[float, float, float], S: int, N: int) -> tuple[float, float]:
-    """The variance of the mean and its degrees of freedom, from the mean squares of seeds, images and the rest."""
+    """The variance of the mean and its degrees of freedom, from the mean squares of seeds, images and the rest.
+
+    The variance is the unbiased one, but never less than seeds alone show, nor than what puts the bound where Wilson
+    (1927) has it when none of N images differ. Satterthwaite squares the share of each mean square in the variance.
+    With few seeds that share is itself a guess, and low guesses make intervals too short; not squared, they cover.
+    """
     seed_ms, image_ms, rest_ms = mean_squares
-    seed_ms, image_ms = max(seed_ms, rest_ms), max(image_ms, rest_ms)
-    total = seed_ms + image_ms - rest_ms
-    if not total:
-        return 0.0, math.inf
-    doubt = seed_ms**2 / (S - 1) + image_ms**2 / (N - 1) + rest_ms**2 / ((S - 1) * (N - 1))
-    return total / (S * N), total**2 / doubt
+    total = max(seed_ms + image_ms - rest_ms, seed_ms, S * N * (NORMAL / (N + NORMAL**2)) ** 2)
+    doubt = seed_ms / (S - 1) + image_ms / (N - 1)
+    return total / (S * N), total / doubt if doubt else math.inf
 
 
 def accuracy(correct_SN: np.ndarray) -> Interval:
-    """Accuracy of a method, from which images which seed got right; by Wilson (1927) for one seed, or if all or none
-    is right: then of these networks on such images."""
-    effects = two_way(correct_SN) if len(correct_SN) > 1 else None
-    if effects is None or not effects.variance:
-        return wilson(int(correct_SN[0].sum()), correct_SN.shape[1])
-    interval = effects.interval()
-    return Interval(interval.estimate, max(0.0, interval.low), min(1.0, interval.high))
+    """Accuracy of a method, from which images which seed got right; of one seed: of that network on such images."""
+    if len(correct_SN) == 1:
+        return wilson(int(correct_SN.sum()), correct_SN.shape[1])
+    return two_way(correct_SN).proportion_interval()
 
 
 def wilson(hits: int, count: int) -> Interval:
     """Wilson's score interval of a proportion."""
-    bounds = stats.binomtest(hits, count).proportion_ci(1 - LEVEL, method="wilson")
-    return Interval(hits / count, float(bounds.low), float(bounds.high))
+    return _score_interval(hits / count, count, NORMAL)
+
+
+def _score_interval(share: float, count: float, quantile: float) -> Interval:
+    centre = (share + quantile**2 / (2 * count)) / (1 + quantile**2 / count)
+    half = quantile / (1 + quantile**2 / count) * math.sqrt(share * (1 - share) / count + (quantile / (2 * count)) ** 2)
+    return Interval(share, max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half)))
 
 
 def mcnemar(correct_N: np.ndarray, other_N: np.ndarray) -> float:
@@ -127,12 +150,18 @@ def paired(correct_N: np.ndarray, other_N: np.ndarray) -> Interval:
     only, only_other = (correct_N & ~other_N).sum() + 0.5, (other_N & ~correct_N).sum() + 0.5
     total = count + 2
     centre = (only - only_other) / total
-    half = stats.norm.ppf(1 - LEVEL / 2) * math.sqrt((only + only_other - (only - only_other) ** 2 / total)) / total
+    half = NORMAL * math.sqrt(only + only_other - (only - only_other) ** 2 / total) / total
     return Interval(float(difference), float(centre - half), float(centre + half))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for a family of tests (Holm 1979), in the given order."""
+    """p-values adjusted for a family of tests (Holm 1979), in the given order.
+
+    Raises:
+        ValueError: one of them is not a probability.
+    """
+    if not all(0 <= p <= 1 for p in p_values):  # nan is none
+        raise ValueError(f"not probabilities: {list(p_values)}")
     order = np.argsort(p_values, kind="stable")
     adjusted, largest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(order):
@@ -149,58 +178,58 @@ class Need:
     images: int | None
 
 
-def needed(effects: Effects, size: float) -> Need:
+def needed(effects: Effects, size: float, tests: int = 1) -> Need:
     """What it takes to tell a difference of ``size`` in 8 of 10 such studies, going by these variances.
 
-    The degrees of freedom are those of the expected mean squares.
+    tests: in the family; the first step of Holm's procedure asks for the level over their number. The degrees of
+    freedom are those of the expected mean squares.
     """
-    if not size:
-        return Need(None, None)
-    seeds = next((S for S in range(2, MOST_SEEDS + 1) if _tells(effects, size, S, effects.num_images)), None)
+
+    def tells(S: int, N: int) -> bool:
+        rest_ms = effects.rest_variance
+        squares = (rest_ms + N * effects.seed_variance, rest_ms + S * effects.image_variance, rest_ms)
+        variance, df = variance_of_mean(squares, S, N)
+        return _quantiles(LEVEL / tests, round(df, 1)) * math.sqrt(variance) <= abs(size)
+
+    seeds = next((S for S in range(2, MOST_SEEDS + 1) if tells(S, effects.num_images)), None)
     images, tried = None, effects.num_images
     while images is None and tried <= MOST_IMAGES:
-        images = tried if _tells(effects, size, effects.num_seeds, tried) else None
+        images = tried if tells(effects.num_seeds, tried) else None
         tried = math.ceil(tried * 1.1)
     return Need(seeds, images)
 
 
-def _tells(effects: Effects, size: float, S: int, N: int) -> bool:
-    rest_ms = effects.rest_variance
-    squares = (rest_ms + N * effects.seed_variance, rest_ms + S * effects.image_variance, rest_ms)
-    variance, df = variance_of_mean(squares, S, N)
-    return _quantiles(round(df, 1)) * math.sqrt(variance) <= abs(size)
-
-
 @cache
-def _quantiles(df: float) -> float:
-    return float(stats.t.ppf(1 - LEVEL / 2, df) + stats.t.ppf(POWER, df))
+def _quantiles(level: float, df: float) -> float:
+    return float(stats.t.ppf(1 - level / 2, df) + stats.t.ppf(POWER, df))
 
 
 def chosen_share(
     correct: Sequence[Sequence[np.ndarray]], losses: Sequence[float], chosen: int, resamples: int = 500
 ) -> float:
-    """How often the setting ``chosen`` would be chosen again, had other validation images and seeds been drawn.
+    """Share of resamples of seeds and validation images in which the setting ``chosen`` is chosen again.
 
     correct: per seed and setting, which validation images are right; the images of a seed are the same for each
     setting. losses: mean validation loss per setting, which decides between equal accuracies, as it did in the choice.
-    Seeds are drawn with replacement, images with replacement within each (bootstrap; Efron 1979).
+    Seeds are drawn with replacement, images with replacement within each (bootstrap; Efron 1979). It starts from what
+    was seen, so between equals it is larger than the chance in a fresh study (docs/statistics.md).
     """
     rng = np.random.default_rng(0)
     accuracy_SBK = np.stack(
         [
-            _weights(number, len(settings[0]), resamples) @ np.stack(settings, 1).astype(np.float32)
+            _draws(number, len(settings[0]), resamples) @ np.stack(settings, 1).astype(np.float32) / len(settings[0])
             for number, settings in enumerate(correct)
         ]
     )
     shares_BS = rng.multinomial(len(correct), np.full(len(correct), 1 / len(correct)), resamples) / len(correct)
     mean_BK = np.einsum("bs,sbk->bk", shares_BS, accuracy_SBK)
-    better_K = np.argsort(np.argsort(losses, kind="stable"))  # ties: the smaller loss
-    winners_B = np.argmax(mean_BK - 1e-7 * better_K, axis=1)
+    order_K = np.argsort(losses, kind="stable")  # of equal accuracies, the first has the smaller loss
+    winners_B = order_K[np.argmax(mean_BK[:, order_K].round(6), axis=1)]
     return float((winners_B == chosen).mean())
 
 
-@cache
-def _weights(number: int, count: int, resamples: int) -> np.ndarray:
-    """(resamples, count) shares of ``count`` images in a resample; the same for every cell's seed of this number."""
+@lru_cache(maxsize=16)
+def _draws(number: int, count: int, resamples: int) -> np.ndarray:
+    """(resamples, count): how often each image is drawn; the same for every cell's seed of this number."""
     drawn = np.random.default_rng([number, count]).multinomial(count, np.full(count, 1 / count), resamples)
-    return (drawn / count).astype(np.float32)
+    return drawn.astype(np.float32)  # small whole numbers: their sums are exact

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from tl_sweep.report.statistics import Interval, Need
+from tl_sweep.report.study import Interval, Need
 from tl_sweep.report.study import (
     Arrival,
     Comparison,

@@ -289,7 +289,7 @@ def test_gains_by_labels_and_what_scratch_needs(made: list[RunRecord], tmp_path:
     needs = lines["all"].scratch_needs[0]
     assert needs is not None
     assert 5 < needs < 25  # scratch with 25 labels is better than frozen features with 5
-    assert "resnet18: scratch does not reach none with up to 25 labels per class" in found.crossings
+    assert "resnet18: scratch does not reach none with up to 25 labels per class, in the mean" in found.crossings
 
 
 def test_the_recommendation_names_setting_interval_and_command(made: list[RunRecord], tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_the_recommendation_names_setting_interval_and_command(made: list[RunRec
     advice = found.recommendations[0]
     best = row(found, "none", 5)
     scale = dict(best.setting)["optim.lr_scale"]
-    assert advice.task == "digits, shots=5"
+    assert advice.task == "digits · shots=5"
     assert advice.text.startswith(f"Use resnet18 with freeze=none (lr_scale={scale}). Expect ")
     assert f"{100 * best.test_acc.estimate:.1f} %" in advice.text
     assert "better than training from scratch" in advice.text
@@ -330,7 +330,7 @@ def call(made_once: Path, command: Callable[..., Answer]) -> Callable[..., Answe
 def test_the_table_the_verdict_and_a_page(call: Callable[..., Answer], tmp_path: Path) -> None:
     answer = call(f"page={tmp_path / 'new' / 'page.html'}")
     assert answer.code == 0, answer.err
-    assert "digits, shots=5: Use resnet18 with freeze=none" in answer.out
+    assert "digits · shots=5: Use resnet18 with freeze=none" in answer.out
     assert f"page: {tmp_path / 'new' / 'page.html'}" in answer.out
     assert "<html" in (tmp_path / "new" / "page.html").read_text()[:200]
 

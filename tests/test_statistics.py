@@ -14,7 +14,8 @@ import pytest
 from scipy import stats
 
 from tl_sweep.report import statistics
-from tl_sweep.report.statistics import LEVEL, NORMAL, Effects, Interval, Need
+from tl_sweep.report.statistics import LEVEL, NORMAL, Effects
+from tl_sweep.report.study import Interval, Need
 
 RANDOM = pytest.mark.parametrize("seed", range(8))
 

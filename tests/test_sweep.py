@@ -26,7 +26,7 @@ from tl_sweep.train import main
 
 Command = Callable[..., Answer]
 TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
-SWEEPS = {"quickstart": 54, "depth": 12, "grid": 189, "shots": 144}  # jobs of each file in conf/sweep
+SWEEPS = {"quickstart": 90, "depth": 12, "grid": 189, "shots": 144}  # jobs of each file in conf/sweep
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def sweep_of(answer: Answer) -> str:
 def table(out: str) -> dict[str, list[str]]:
     """Backbone and chosen setting by strategy, as the comparison has them."""
     lines = table_lines(out)
-    starts = [lines[0].index(name) for name in ("backbone", "strategy", "chosen setting")]
+    starts = [lines[0].index(name) for name in ("backbone", "strategy", "setting")]
     words = [[line[start:].split()[0] for start in starts] for line in lines[1:]]
     return {strategy: [backbone, setting] for backbone, strategy, setting in words}
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tl_sweep.tracking.record import folders_in
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
@@ -73,4 +75,5 @@ def test_a_sweep_on_the_shipped_weights_runs_anywhere(installed: Path, tmp_path:
     answer = python(installed, tmp_path, "-m", "tl_sweep.train", "-m", *words)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert "2 of 2 jobs finished" in answer.stdout
-    assert len(list((tmp_path / "runs").iterdir())) == 2
+    assert len(folders_in(tmp_path / "runs")) == 2
+    assert (tmp_path / "runs" / "report.html").exists()

@@ -77,7 +77,7 @@ def compare(values: dict[str, str], filters: Sequence[str]) -> None:
     if values["format"] != "table":
         print(FORMATS[values["format"]](study))
     else:
-        print_study(study, Console(width=None if Console().is_terminal else 160))
+        print_study(study, Console(width=None if Console().is_terminal else 200))
     if values["page"] == "null" or (values["format"] != "table" and not values["page"]):
         return
     path = Path(values["page"]) if values["page"] else local_path(values["output.dir"]) / PAGE

@@ -6,18 +6,23 @@ import math
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from tl_sweep.report.choice import Cell
+from tl_sweep.config import field_paths
+from tl_sweep.report.choice import NO_SOURCE, WEIGHTS, Cell
 from tl_sweep.report.curves import good_rates
-from tl_sweep.report.study import Comparison, Interval, Recommendation, Row
-from tl_sweep.report.verdict import FEWEST_SEEDS, best_of, scratch_of
+from tl_sweep.report.selection import line_of, task_of
+from tl_sweep.report.study import Arrival, Comparison, Interval, Recommendation, Row
+from tl_sweep.report.verdict import FEWEST_SEEDS, best_of, scratch_of, ways_to_tell
 
 FEW_TRIALS = 3
 NOISY_CHOICE = 0.02  # standard error of a difference in validation accuracy that settings were chosen by
 UNSTABLE = 0.5
 WORDS = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+")  # overrides, whose values may have blanks inside quotes
-NOT_THE_SETTING = re.compile(r"\+*(seed=|resume=|hydra[./])")
+NOT_THE_SETTING = {name for name, item in field_paths() if item.metadata["execution"]} - {"data.root"} | {
+    "seed",
+    "sweep",
+}
 
 
 def percent(share: float) -> str:
@@ -41,21 +46,24 @@ def recommend(rows: Mapping[Cell, Row]) -> Recommendation:
     advised = min([best, *equivalent], key=lambda row: row.seconds)
     cell = next(cell for cell, row in rows.items() if row is advised)
     return Recommendation(
-        task=_task(cell, advised),
-        text=" ".join(_sentences(advised, best, equals)),
+        task=task_of(advised).label,
+        text=" ".join(_sentences(advised, best, rows.values())),
         evidence=tuple(_evidence(advised, best, rows)),
-        would_change=tuple(_would_change(advised, best, equals)),
+        would_change=tuple(_would_change(advised, rows.values())),
         command=command_of(cell),
     )
 
 
-def _task(cell: Cell, row: Row) -> str:
-    return ", ".join([row.dataset, *(f"{key.removeprefix('data.')}={value}" for key, value in cell.task)])
+def name_in(row: Row, rows: Collection[Row]) -> str:
+    """What tells it from the others that were asked the same: strategy, source, backbone where there are several."""
+    several = len({other.backbone for other in rows}) > 1
+    return f"{row.backbone} {line_of(row)}" if several else line_of(row)
 
 
-def _sentences(advised: Row, best: Row, equals: list[Row]) -> Iterator[str]:
-    setting = setting_of(advised)
-    yield f"Use {advised.backbone} with freeze={advised.strategy}{f' ({setting})' if setting else ''}."
+def _sentences(advised: Row, best: Row, rows: Collection[Row]) -> Iterator[str]:
+    setting, source = setting_of(advised), dict(advised.axes).get(WEIGHTS, NO_SOURCE)
+    weights = "" if source == NO_SOURCE else f" model.weights={source}"
+    yield f"Use {advised.backbone} with freeze={advised.strategy}{weights}{f' ({setting})' if setting else ''}."
     yield (
         f"Expect {percent(advised.test_acc.estimate)} on images like the test images "
         f"(95 % interval {100 * advised.test_acc.low:.1f} to {100 * advised.test_acc.high:.1f})."
@@ -64,12 +72,12 @@ def _sentences(advised: Row, best: Row, equals: list[Row]) -> Iterator[str]:
         yield _against(advised.vs_scratch, "training from scratch")
     if advised is not best:
         yield (
-            f"{best.label} is best on validation; on test the two are equivalent, "
+            f"{name_in(best, rows)} is best on validation; on test the two are equivalent, "
             f"and this one trains in {advised.seconds:.1f} s instead of {best.seconds:.1f} s."
         )
     elif best.num_seeds < FEWEST_SEEDS:
-        yield f"{_seeds(best)} say nothing about methods, only about these networks."
-    others = [row.label for row in equals if row is not advised]
+        yield f"{_seeds(best).capitalize()} cannot tell methods apart, only these networks."
+    others = [name_in(row, rows) for row in rows if row.indistinguishable and row is not advised]
     if others:
         yield f"Cannot be told from the best: {', '.join(others)}."
 
@@ -96,38 +104,46 @@ def _evidence(advised: Row, best: Row, rows: Mapping[Cell, Row]) -> Iterator[str
     if advised.vs_scratch is not None:
         yield f"against scratch: {advised.vs_scratch.wording}"
     if advised.arrival is not None:
-        yield arrival_text(advised)
+        yield arrival_text(advised.arrival)
     good = good_rates(advised.rates)
     if good is not None and len(advised.rates) > 1:
-        yield f"learning rates from {good[0]:g} to {good[1]:g} are within one point of the best on validation"
+        rates = (
+            f"the learning rate {good[0]:g} alone is"
+            if good[0] == good[1]
+            else f"rates from {good[0]:g} to {good[1]:g} are"
+        )
+        yield f"of those tried, {rates} within one point of the best on validation"
     yield (
         f"{advised.seconds:.1f} s of training, {advised.trainable_parameters:,} trainable parameters, "
         f"calibration error {percent(advised.calibration_error)}"
     )
 
 
-def arrival_text(row: Row) -> str:
+def arrival_text(arrival: Arrival) -> str:
     """When it reaches what scratch ends with, on validation."""
-    assert row.arrival is not None
-    if row.arrival.epochs is None:
+    if arrival.epochs is None:
         return "never reaches the validation accuracy that scratch ends with"
-    seconds = row.arrival.seconds
-    time = "" if seconds is None or math.isnan(seconds) else f", {seconds:.1f} s"
-    factor = "" if row.arrival.factor is None else f": {row.arrival.factor:.1f} times as fast"
-    return f"reaches the validation accuracy that scratch ends with after {row.arrival.epochs:g} epochs{time}{factor}"
+    time = "" if arrival.seconds is None or math.isnan(arrival.seconds) else f", {arrival.seconds:.1f} s"
+    factor = "" if arrival.factor is None else f": {arrival.factor:.1f} times as fast as scratch"
+    return f"reaches the validation accuracy that scratch ends with ({arrival.when}{time}){factor}"
 
 
-def _would_change(advised: Row, best: Row, equals: list[Row]) -> Iterator[str]:
+def _would_change(advised: Row, rows: Collection[Row]) -> Iterator[str]:
     if advised.num_seeds < FEWEST_SEEDS:
-        yield f"three seeds or more: {_seeds(advised)} give no verdict on methods"
-    for row in {id(row): row for row in (*equals, advised)}.values():
-        for comparison in (row.vs_best, row.vs_scratch):
-            if comparison is not None and comparison.need is not None:
-                yield f"{row.label}: {comparison.wording}"
+        yield f"three seeds or more: so far {_seeds(advised)}"
+    if advised.vs_scratch is not None and (ways := _ways(advised, advised.vs_scratch)):
+        yield f"to tell it from scratch: about {ways}"
+    for row in rows:
+        if row.vs_best is not None and (ways := _ways(row, row.vs_best)):
+            yield f"to tell {name_in(row, rows)} from the best: about {ways}"
     if advised.diagnosis:
-        yield f"{advised.label}: {advised.diagnosis}"
+        yield f"its own curves: {advised.diagnosis}"
     if not math.isnan(advised.stability) and advised.stability < UNSTABLE:
         yield "more validation images: another setting is chosen in most resamples"
+
+
+def _ways(row: Row, comparison: Comparison) -> str:
+    return "" if comparison.need is None else ways_to_tell(comparison.need, row.num_seeds, row.num_test_images)
 
 
 def _seeds(row: Row) -> str:
@@ -138,7 +154,8 @@ def command_of(cell: Cell) -> str:
     """Trains the chosen setting again, with each of its seeds."""
     seeds = ",".join(run.params["seed"] for run in cell.runs)
     overrides = WORDS.findall(cell.runs[0].tags.get("overrides", ""))
-    kept = [shlex.quote(word) for word in overrides if not NOT_THE_SETTING.match(word)]
+    kept = [shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] not in NOT_THE_SETTING]
+    kept = [word for word in kept if not word.startswith("hydra")]
     return " ".join(["python -m tl_sweep.train -m", *kept, f"seed={seeds}"])
 
 
@@ -162,9 +179,10 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
             f"{dataset}: in {count} of {len(rows)} rows the setting was chosen on few validation images: a difference "
             f"between two settings has a standard error of up to {worst} points, as in {noisy[worst][0]}"
         )
-    trials = {row.trials for row in rows.values()}
+    tuned = [row for row in rows.values() if row.rates]  # a solved head has nothing to tune
+    trials = {row.trials for row in tuned}
     if len(trials) > 1:
-        most = max(rows.values(), key=lambda row: row.trials)
+        most = max(tuned, key=lambda row: row.trials)
         yield (
             f"{dataset}: unequal numbers of settings were tried, from {min(trials)} to {max(trials)} ({most.label}); "
             "the more, the better the chosen one"

@@ -93,7 +93,7 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
     for task in verdict.by_task(cells):
         best, vs_best = verdict.best_of(task), verdict.against_best(task, evidence, margin)
         budget = Budget.of(task)
-        ranked = sorted(task, key=lambda cell: (-cell.mean("best/val_acc"), cell.mean("best/val_loss")))
+        ranked = sorted(task, key=lambda cell: cell.chosen.merit, reverse=True)
         mine = {
             cell: _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell))
             for cell in ranked

@@ -15,8 +15,7 @@ from typing import Any
 
 from tl_sweep.report.drawing import Figure, Palette, number, percent, plain, rings, ticks
 from tl_sweep.report.selection import MOST_CLASSES, Catalogue, line_of
-from tl_sweep.report.statistics import Interval
-from tl_sweep.report.study import Gain, Point, Row, Study
+from tl_sweep.report.study import Gain, Interval, Point, Row, Study
 from tl_sweep.report.transfer import ALL
 
 MOST_CURVE_POINTS = 6_000  # of all curves together: the page has to stay small

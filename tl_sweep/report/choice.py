@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -30,6 +30,11 @@ class Candidate:
     @property
     def epochs(self) -> int:
         return int(self.runs[0].params["epochs"])
+
+    @property
+    def merit(self) -> tuple[float, float]:
+        """What is maximised: mean validation accuracy (sums differ in their last bits: rounded), then minus loss."""
+        return round(self.mean("best/val_acc"), 9), -self.mean("best/val_loss")
 
     def mean(self, metric: str) -> float:
         """Over seeds; nan where a run lacks it."""
@@ -113,14 +118,19 @@ def choose(runs: Iterable[RunRecord]) -> list[Cell]:
 def _chosen(
     backbone: str, strategy: str, axes: Values, candidates: Mapping[Values, Mapping[Values, RunRecord]]
 ) -> Cell:
-    most_seeds = max(map(len, candidates.values()))
+    seeds = _common_seeds([frozenset(by_seed) for by_seed in candidates.values()])
     complete = tuple(
-        Candidate(setting, tuple(by_seed[seed] for seed in sorted(by_seed, key=_as_numbers)))
+        Candidate(setting, tuple(by_seed[seed] for seed in seeds))
         for setting, by_seed in candidates.items()
-        if len(by_seed) == most_seeds
+        if by_seed.keys() >= set(seeds)
     )
-    best = max(complete, key=lambda candidate: (candidate.mean("best/val_acc"), -candidate.mean("best/val_loss")))
-    return Cell(backbone, strategy, axes, best, complete)
+    return Cell(backbone, strategy, axes, max(complete, key=lambda candidate: candidate.merit), complete)
+
+
+def _common_seeds(found: Sequence[frozenset[Values]]) -> list[Values]:
+    """The seeds on which settings are compared: as many as any setting has, and of such sets the one most have."""
+    most = max(found, key=lambda seeds: (len(seeds), sum(other >= seeds for other in found)))
+    return sorted(most, key=_as_numbers)
 
 
 def _grouped(runs: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:

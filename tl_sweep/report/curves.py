@@ -58,7 +58,9 @@ def arrival(curve: Sequence[Point], scratch: Sequence[Point], scratch_val_acc: f
     if ours is None:
         return Arrival(None, None, None)
     factor = theirs.seconds / ours.seconds if theirs is not None and ours.seconds else None
-    return Arrival(ours.epoch, ours.seconds, factor if factor is None or math.isfinite(factor) else None)
+    is_solved = len(curve) == 1 < ours.epoch  # all epochs at once
+    epochs = 0 if is_solved else ours.epoch
+    return Arrival(epochs, ours.seconds, factor if factor is None or math.isfinite(factor) else None)
 
 
 def _first(curve: Sequence[Point], val_acc: float) -> Point | None:

@@ -34,7 +34,7 @@ class Ending:
 
 def print_ending(ending: Ending) -> None:
     """Print the comparison, the failures, the counts, where to look further, and the command for a missing baseline."""
-    console = Console(width=None if Console().is_terminal else 160)
+    console = Console(width=None if Console().is_terminal else 200)
     print_study(ending.study, console)
     if ending.failures:
         console.print(_failure_table(ending.failures))

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tl_sweep.report.statistics import Interval
-from tl_sweep.report.study import Gain, Row
+from tl_sweep.report.study import Gain, Interval, Row
 from tl_sweep.report.transfer import ALL
 
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
@@ -75,9 +74,9 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
     for line in lines:
         acc, spread = zip(*map(_percent, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
-        style = {"color": "tab:gray"} if line.strategy == "scratch" else {}
+        colour = "tab:gray" if line.strategy == "scratch" else None
         bars = axes.errorbar(
-            x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=line.strategy, **style
+            x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=line.strategy, color=colour
         )
         for shot, value, needs in zip(line.shots, acc, line.scratch_needs, strict=True):
             if needs is not None:

@@ -12,6 +12,7 @@ from tl_sweep.report.study import Excluded
 from tl_sweep.tracking.record import RunRecord
 from tl_sweep.types import UserError
 
+FEWEST_IMAGES = 2  # of which can be told how much they differ
 NEEDED = ("best/val_acc", "best/val_loss", "test/acc")
 DEFINITION = ("data.name", "data.root", "data.split_seed", "data.group", "data.duplicates", "data.skip_unreadable")
 UNFINISHED = {"RUNNING": "not finished: running, or cut short", "KILLED": "not finished: stopped", "FAILED": "failed"}
@@ -62,7 +63,8 @@ def _defect(run: RunRecord, evidence: Evidence) -> str:
     if lacking:
         return f"no finite {', '.join(lacking)}"
     try:
-        evidence.outcomes(run, "test")
+        if len(evidence.outcomes(run, "test").correct_N) < FEWEST_IMAGES:
+            return f"tested on fewer than {FEWEST_IMAGES} images"
     except UserError as error:
         return f"its predictions cannot be read: {error}"
     return ""

@@ -15,8 +15,7 @@ from tl_sweep.report.advice import setting_of
 from tl_sweep.report.charts import Chart, charts_of, palette_of
 from tl_sweep.report.drawing import number
 from tl_sweep.report.selection import Catalogue, catalogue_of, line_of, short, shown, task_of
-from tl_sweep.report.statistics import Interval
-from tl_sweep.report.study import Comparison, Row, Study
+from tl_sweep.report.study import Comparison, Interval, Row, Study
 from tl_sweep.report.transfer import LABELS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -177,7 +176,7 @@ def how_much_sooner(row: Row) -> str:
     if arrival is None or arrival.epochs is None:
         return ""
     factor = "" if arrival.factor is None else f", {arrival.factor:.1f} times as fast"
-    return f"epoch {arrival.epochs:g}{factor}"
+    return f"{arrival.when}{factor}"
 
 
 def percent(share: float) -> str:

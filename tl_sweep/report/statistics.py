@@ -20,20 +20,13 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy import stats
 
+from tl_sweep.report.study import Interval, Need
+
 LEVEL = 0.05  # of every test; intervals cover 1 - LEVEL
 POWER = 0.8  # with which "more seeds would tell"
 NORMAL = float(stats.norm.ppf(1 - LEVEL / 2))  # 1.96
 MOST_SEEDS = 200
 MOST_IMAGES = 1_000_000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % interval; bounds are nan where there is nothing to estimate them from."""
-
-    estimate: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -168,14 +161,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
         adjusted[int(place)] = largest
     return adjusted
-
-
-@dataclass(frozen=True)
-class Need:
-    """How many seeds (with the same images), or images (with the same seeds), would tell; None: no number would."""
-
-    seeds: int | None
-    images: int | None
 
 
 def needed(effects: Effects, size: float, tests: int = 1) -> Need:

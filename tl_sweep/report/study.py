@@ -7,9 +7,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tl_sweep.report.statistics import Interval, Need
-
 Axes = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval; bounds are nan where there is nothing to estimate them from."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Need:
+    """How many seeds (with the same images), or images (with the same seeds), would tell; None: no number would."""
+
+    seeds: int | None
+    images: int | None
 
 
 @dataclass(frozen=True)
@@ -43,12 +58,17 @@ class Point:
 class Arrival:
     """When a strategy's validation accuracy first reaches what the tuned scratch run ends with.
 
-    None: never. factor: scratch's seconds to get there, over this strategy's.
+    None: never. epochs: 0 for a head that is solved at once. factor: scratch's seconds to get there, over this
+    strategy's.
     """
 
-    epochs: float | None
+    epochs: int | None
     seconds: float | None
     factor: float | None
+
+    @property
+    def when(self) -> str:
+        return "never" if self.epochs is None else f"epoch {self.epochs}" if self.epochs else "solved"
 
 
 @dataclass(frozen=True)
@@ -82,7 +102,8 @@ class Row:
     the other figures are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs at which
     val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run had so
     few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy, training
-    time, inference time and parameters at once. indistinguishable: from the best on validation.
+    time, inference time and parameters at once. indistinguishable: test does not tell it from the best on validation,
+    or finds it better.
     confusion_KK: rows are labels; counts over all seeds.
     """
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tl_sweep.report.advice import setting_of
+from tl_sweep.report.selection import Task, short, shown, task_of
 from tl_sweep.report.study import Comparison, Interval, Row, Study
 
 MOST_RUNS_NAMED = 5
@@ -40,11 +41,10 @@ def arrival(row: Row) -> str:
     """Time to the validation accuracy that scratch ends with, and how many times as fast as scratch."""
     if row.arrival is None:
         return "–"
-    if row.arrival.epochs is None:
-        return "never"
-    seconds = "" if row.arrival.seconds is None or math.isnan(row.arrival.seconds) else f" {row.arrival.seconds:.1f} s"
-    factor = "" if row.arrival.factor is None else f" (×{row.arrival.factor:.1f})"
-    return f"ep. {row.arrival.epochs:g}{seconds}{factor}"
+    seconds = row.arrival.seconds
+    time = "" if seconds is None or math.isnan(seconds) else f", {seconds:.1f} s"
+    factor = "" if row.arrival.factor is None else f", ×{row.arrival.factor:.1f}"
+    return f"{row.arrival.when}{time}{factor}"
 
 
 def place(row: Row) -> str:
@@ -53,17 +53,17 @@ def place(row: Row) -> str:
 
 
 NUMBERS: dict[str, Callable[[Row], str]] = {
-    "chosen setting": lambda row: setting_of(row) or "–",
+    "setting": lambda row: setting_of(row) or "–",
     "stable": lambda row: "–" if math.isnan(row.stability) else f"{row.stability:.0%}",
     "val acc": lambda row: f"{100 * row.val_acc:.1f}",
-    "test acc [95 %]": lambda row: interval(row.test_acc),
-    "vs scratch [95 %]": lambda row: difference(row.vs_scratch),
+    "test acc": lambda row: interval(row.test_acc),
+    "vs scratch": lambda row: difference(row.vs_scratch),
     "verdict": lambda row: "" if row.vs_scratch is None else row.vs_scratch.verdict or "–",
     "seeds": lambda row: str(row.num_seeds),
     "seconds": lambda row: f"{row.seconds:.1f}",
     "to scratch's acc": arrival,
 }
-LEFT = ("chosen setting", "verdict")
+LEFT = ("setting", "verdict")
 
 
 def columns(study: Study) -> dict[str, Callable[[Row], str]]:
@@ -77,27 +77,29 @@ def columns(study: Study) -> dict[str, Callable[[Row], str]]:
         "": place,
         "backbone": lambda row: row.backbone,
         "strategy": lambda row: row.strategy,
-        **{key.removeprefix("data."): partial(_axis, key) for key in axes},
+        **{short(key): partial(_axis, key) for key in axes},
         **NUMBERS,
     }
 
 
 def _axis(key: str, row: Row) -> str:
-    return dict(row.axes).get(key, "–")
+    return shown(key, dict(row.axes).get(key, "–"))
 
 
 def comparison(study: Study) -> Table:
     """A row per backbone, strategy and axis, at the setting that validation chose."""
-    title = "chosen on validation; accuracies in %, mean over seeds; stable: share of resamples that choose the same"
+    title = (
+        "chosen on validation; accuracies in %, with 95 % intervals; stable: share of resamples that choose the same"
+    )
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     shown = columns(study)
     for heading in shown:
         left = heading in LEFT or heading not in NUMBERS
-        table.add_column(escape(heading), justify="left" if left else "right")
-    before: tuple[Any, ...] = ()
+        table.add_column(escape(heading), justify="left" if left else "right", no_wrap=True)
+    before: Task | None = None
     for row in study.rows:
-        task = (row.dataset, tuple(axis for axis in row.axes if axis[0] != "model.weights"))
-        if before and task != before:
+        task = task_of(row)
+        if before is not None and task != before:
             table.add_section()
         before = task
         table.add_row(*(escape(text(row)) for text in shown.values()), style="dim" if row.strategy == "scratch" else "")

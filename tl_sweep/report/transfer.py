@@ -80,11 +80,11 @@ def _crossing(what: str, ours: Gain, than: str, other: Gain) -> str:
     shots = [labels for labels in ours.shots if labels in other.shots]
     ahead = [_acc(ours, labels) >= _acc(other, labels) for labels in shots]
     if all(ahead):
-        return f"{what} is ahead of {than} at every number of labels, from {shots[0]} on"
+        return f"{what} is ahead of {than} at every number of labels, from {shots[0]} on, in the mean"
     if not ahead[-1]:
-        return f"{what} does not reach {than} with up to {_labels(shots[-1])}"
+        return f"{what} does not reach {than} with up to {_labels(shots[-1])}, in the mean"
     place = max(place for place, (before, after) in enumerate(pairwise(ahead)) if after and not before)
-    return f"{what} reaches {than} between {shots[place]} and {_labels(shots[place + 1])}"
+    return f"{what} reaches {than} between {shots[place]} and {_labels(shots[place + 1])}, in the mean"
 
 
 def labels_that_match(line: Gain, target: float) -> float | None:

@@ -12,8 +12,8 @@ import numpy as np
 from tl_sweep.report import statistics
 from tl_sweep.report.choice import Cell, seed_of
 from tl_sweep.report.evidence import Evidence
-from tl_sweep.report.statistics import LEVEL, Effects, Interval, Need
-from tl_sweep.report.study import Comparison
+from tl_sweep.report.statistics import LEVEL, Effects
+from tl_sweep.report.study import Comparison, Interval, Need
 
 FEWEST_SEEDS = 3  # for a verdict on methods: two say next to nothing of how much seeds differ
 
@@ -48,12 +48,12 @@ def duel(ours: Cell, other: Cell, evidence: Evidence, margin: float) -> Duel:
 
 
 def against_scratch(cells: Sequence[Cell], evidence: Evidence, margin: float) -> dict[Cell, Comparison]:
-    """Each strategy against the baseline of its backbone and task; the family, declared beforehand, is a backbone's."""
-    families: dict[str, list[Duel]] = defaultdict(list)
+    """Each strategy against the baseline of its backbone and task; these together are a family, declared beforehand."""
+    families: dict[Cell, list[Duel]] = defaultdict(list)
     for cell in cells:
         scratch = scratch_of(cell, cells)
         if scratch is not None and scratch is not cell:
-            families[cell.backbone].append(duel(cell, scratch, evidence, margin))
+            families[scratch].append(duel(cell, scratch, evidence, margin))
     return {cell: verdict for family in families.values() for cell, verdict in judge(family, margin).items()}
 
 
@@ -65,7 +65,7 @@ def against_best(cells: Sequence[Cell], evidence: Evidence, margin: float) -> di
 
 def best_of(cells: Iterable[Cell]) -> Cell:
     """By mean validation accuracy; ties go to the smaller mean validation loss."""
-    return max(cells, key=lambda cell: (cell.mean("best/val_acc"), -cell.mean("best/val_loss")))
+    return max(cells, key=lambda cell: cell.chosen.merit)
 
 
 def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
@@ -75,30 +75,38 @@ def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
 
 
 def judge(family: Sequence[Duel], margin: float) -> dict[Cell, Comparison]:
-    """Verdicts on methods where there are three seeds or more, adjusted within the family; else what can be said."""
-    methods = [duel for duel in family if duel.num_seeds >= FEWEST_SEEDS]
-    adjusted = statistics.holm([duel.p for duel in methods])
-    not_equivalent = statistics.holm([duel.p_not_equivalent for duel in methods])
-    verdicts = {duel.ours: _few_seeds(duel) for duel in family if duel.num_seeds < FEWEST_SEEDS}
-    for duel, p, p_not_equivalent in zip(methods, adjusted, not_equivalent, strict=True):
-        verdicts[duel.ours] = _on_methods(duel, p, p_not_equivalent, margin)
-    return verdicts
+    """Verdicts on methods where there are three seeds or more, adjusted for the whole family; else what can be said."""
+    is_method = [duel.num_seeds >= FEWEST_SEEDS for duel in family]
+    adjusted = statistics.holm([duel.p if told else 1.0 for duel, told in zip(family, is_method, strict=True)])
+    outside = statistics.holm(
+        [duel.p_not_equivalent if told else 1.0 for duel, told in zip(family, is_method, strict=True)]
+    )
+    return {
+        duel.ours: _on_methods(replace(duel, p=p, p_not_equivalent=q), len(family), margin)
+        if told
+        else _few_seeds(duel)
+        for duel, told, p, q in zip(family, is_method, adjusted, outside, strict=True)
+    }
 
 
-def _on_methods(duel: Duel, p: float, p_not_equivalent: float, margin: float) -> Comparison:
+def _on_methods(duel: Duel, tests: int, margin: float) -> Comparison:
+    """tests: in the family; the duel's p-values are adjusted for it."""
     assert duel.effects is not None
-    if p_not_equivalent < LEVEL:
-        return _told(duel, p, "equivalent", f"within {_points(margin)} of {duel.other.strategy}")
-    if p < LEVEL:
+    other = duel.other.strategy
+    if duel.p_not_equivalent < LEVEL:
+        return _told(duel, duel.p_not_equivalent, "equivalent", f"within {_points(margin)} of {other}")
+    if duel.p < LEVEL:
         word = "better" if duel.difference.estimate > 0 else "worse"
-        return _told(duel, p, word, f"{word} than {duel.other.strategy}")
-    need = statistics.needed(duel.effects, max(abs(duel.difference.estimate), margin))
-    told = _told(duel, p, "cannot tell", f"cannot be told from {duel.other.strategy}{_more(need, duel.effects)}")
+        return _told(duel, duel.p, word, f"{word} than {other}")
+    seen = abs(duel.difference.estimate)
+    need = statistics.needed(duel.effects, max(seen, margin - seen), tests)
+    told = _told(duel, duel.p, "cannot tell", f"cannot be told from {other}{more(need, duel.effects)}")
     return replace(told, need=need)
 
 
 def _told(duel: Duel, p: float, verdict: str, wording: str) -> Comparison:
-    return Comparison(duel.difference, p, verdict, f"{wording} (Holm's p = {p:.2g}, {duel.num_seeds} seeds)")
+    seeds = f"{duel.num_seeds} seeds" + (" in common" if duel.num_seeds < len(duel.ours.runs) else "")
+    return Comparison(duel.difference, p, verdict, f"{wording} (Holm's p = {p:.2g}, {seeds})")
 
 
 def _few_seeds(duel: Duel) -> Comparison:
@@ -112,12 +120,18 @@ def _few_seeds(duel: Duel) -> Comparison:
     return Comparison(duel.difference, math.nan, "", f"{duel.num_seeds} seeds: no verdict on methods")
 
 
-def _more(need: Need, effects: Effects) -> str:
-    """What would tell a difference as large as the one seen (or the margin, if that is larger)."""
-    ways = [f"{need.seeds} seeds"] if need.seeds and need.seeds > effects.num_seeds else []
-    if need.images and need.images > effects.num_images:
+def more(need: Need, effects: Effects) -> str:
+    """What would tell a difference as large as the one seen, or that it is within the margin."""
+    ways = ways_to_tell(need, effects.num_seeds, effects.num_images)
+    return f"; about {ways} would tell" if ways else ""
+
+
+def ways_to_tell(need: Need, num_seeds: int, num_images: int) -> str:
+    """``12 seeds or 3,000 test images``; empty where neither alone would do."""
+    ways = [f"{need.seeds} seeds"] if need.seeds and need.seeds > num_seeds else []
+    if need.images and need.images > num_images:
         ways.append(f"{_round(need.images):,} test images")
-    return f"; about {' or '.join(ways)} would tell" if ways else ""
+    return " or ".join(ways)
 
 
 def _round(count: int) -> int:

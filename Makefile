@@ -7,13 +7,16 @@ export MPLBACKEND := Agg
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep test test-slow test-faults check bench ui lock letters clean
+.PHONY: help sweep report test test-slow test-faults check bench ui lock letters clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-sweep: $(READY) ## install, then run the embedded sweep: 40 combinations on handwritten digits, about three minutes
+sweep: $(READY) ## install, then run the embedded sweep: 90 combinations on handwritten digits, about five minutes
 	$(BIN)/python -m tl_sweep.train -m sweep=quickstart hydra.launcher.n_jobs=2
+
+report: $(READY) ## compare all recorded runs, and show the page in the browser
+	$(BIN)/python -m tl_sweep.compare open=true
 
 test: $(READY) ## install, then run the tests
 	$(TEST) -m "not slow"

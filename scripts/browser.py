@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
 import subprocess
 import tempfile
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,27 @@ class Browser:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
             return json.load(answer)["value"]
 
-    def open(self, path: Path) -> None:
-        self._ask("POST", "/url", {"url": path.as_uri()})
+    def open(self, where: Path | str) -> None:
+        """A file, or an address."""
+        self._ask("POST", "/url", {"url": where.as_uri() if isinstance(where, Path) else where})
+
+    def screenshot(self) -> bytes:
+        """What is seen, as PNG."""
+        return base64.b64decode(self._ask("GET", "/screenshot"))
+
+    def wait_for(self, words: Sequence[str], timeout_s: float = 60) -> str:
+        """The page's text, once all of ``words`` are in it.
+
+        Raises:
+            TimeoutError: some are not; with the text.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while time.monotonic() < deadline_s:
+            text = str(self.run("return document.body ? document.body.innerText : ''"))
+            if all(word in text for word in words):
+                return text
+            time.sleep(0.3)
+        raise TimeoutError(f"{[word for word in words if word not in text]} not in:\n{text[:2000]}")
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self._ask("POST", "/execute/sync", {"script": script, "args": list(arguments)})

@@ -170,7 +170,7 @@ def test_a_run_that_another_machine_finished_is_known_from_the_store(sweep: Swee
 def test_a_single_run_again_says_so(command: Sweep) -> None:
     words = (*TINY, "freeze=all", "tracking.uri=null")
     first, second = command(train.main, *words), command(train.main, *words)
-    assert first.out.startswith("all lbfgs resnet_small n2 s0: val")
+    assert first.out.startswith("all lbfgs n2 resnet_small s0: val")
     (folder,) = folders_in(Path("runs"))
     assert second.out == f"finished before: {folder.absolute()}; resume=force runs it again\n"
 
@@ -193,7 +193,7 @@ def test_plan_prints_the_grid_and_starts_nothing(command: Sweep) -> None:
         ["resnet_small", "none", "2", "0", "0", "0", "2"],
     ]
     assert "1 of 4 combinations mean the same as another one and run once" in answer.out
-    assert "  to run    none lr0.003 resnet_small n2 s0: " in answer.out
+    assert "  to run    none lr0.003 n2 resnet_small s0: " in answer.out
     last = answer.out.splitlines()[-1]
     assert (
         last == "2 of 3 jobs to run: about 0 s, 0 MB, one after the other, without 2 jobs that no finished run is like"

@@ -107,8 +107,8 @@ def uneventful(tmp_path_factory: pytest.TempPathFactory, store_uri: str) -> tupl
 def test_lines_say_which_job_of_how_many_and_how_long_it_will_take(uneventful: tuple[Answer, list[str]]) -> None:
     first, second = (line for line in uneventful[0].out.splitlines() if line.startswith("["))
     measured = r"val [\d.]+, test [\d.]+, [\d.]+ s \(run \w{32}\)"
-    assert re.fullmatch(rf"\[1/2\] all lbfgs resnet_small n2 s0: {measured}; about \d+ s left", first)
-    assert re.fullmatch(rf"\[2/2\] all lbfgs resnet_small n2 s1: {measured}", second)
+    assert re.fullmatch(rf"\[1/2\] all lbfgs n2 resnet_small s0: {measured}; about \d+ s left", first)
+    assert re.fullmatch(rf"\[2/2\] all lbfgs n2 resnet_small s1: {measured}", second)
 
 
 def test_no_bar_where_there_is_no_terminal(uneventful: tuple[Answer, list[str]]) -> None:

@@ -58,7 +58,7 @@ def meaning(config: Config) -> dict[str, Any]:
 
 
 def title(config: Config) -> str:
-    """Differing parts first, since MLflow cuts long names: ``early lr0.001 resnet18 n10 s0`` (n: shots)."""
+    """Differing parts first, since MLflow cuts long names: ``early lr0.001 n10 resnet18 s0`` (n: shots)."""
     lr = head_lr_of(config)
     rate = solver_of(config) if lr is None else f"lr{lr:g}"
     depth = "" if config.freeze.frozen_stages is None else str(config.freeze.frozen_stages)
@@ -66,7 +66,7 @@ def title(config: Config) -> str:
     labels = (
         f" n{data.shots}" if data.shots is not None else f" n{data.fraction:g}" if data.fraction is not None else ""
     )
-    return f"{config.freeze.name}{depth} {rate} {architecture_label(config.model)}{labels} s{config.seed}"
+    return f"{config.freeze.name}{depth} {rate}{labels} {architecture_label(config.model)} s{config.seed}"
 
 
 def params_of(config: Config) -> dict[str, str]:

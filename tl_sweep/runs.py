@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ class Files:
 
     uri: str | None
     weights_dir: Path
+    ids: dict[Path, str] = field(default_factory=dict, repr=False)  # of the runs in folders that were looked at
 
     def __call__(self, run: RunRecord, name: str) -> Path:
         """The file ``name`` of ``run``.
@@ -48,8 +49,11 @@ class Files:
         Raises:
             UserError: it is neither here nor in the store.
         """
-        own = Path(run.tags.get("folder", "")) / name
-        if own.exists() and run.tags.get("run.id") in (None, own_id(own.parent)):  # else a later run of the same key
+        folder = Path(run.tags.get("folder", ""))
+        if folder not in self.ids:
+            self.ids[folder] = own_id(folder)
+        own = folder / name
+        if run.tags.get("run.id", self.ids[folder]) == self.ids[folder] and own.exists():  # else a later run of its key
             return own
         if self.uri is None or not run.run_id:
             raise UserError(f"{own} is gone")

@@ -23,14 +23,19 @@ from tl_sweep.types import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from sqlalchemy import Connection
 
 ANSWER_S = 5  # that a call waits for a server
 # What PostgreSQL says to somebody whom it does not let in; its driver gives no code for that.
 LOCKED_OUT = re.compile(
     "authentication failed|no password supplied|does not exist|no pg_hba.conf entry|permission denied"
 )
+MIGRATION = 7_580_197  # the name of a lock in PostgreSQL: any number, the same for all
 AT_ONCE_S = 2.0  # a failure that took longer is not tried again at once: the server hangs
-SECRETS = (re.compile(r"(://[^:/@\s]*:)[^/\s]+(?=@)"), re.compile(r"([?&](?:password|passwd|token)=)[^&\s'\"]+"))
+SECRETS = (
+    re.compile(r"(://[^:/@\s]*:)(?!\d{1,5}/)[^\s'\"]+(?=@)"),  # up to the last @; a port is none
+    re.compile(r"([?&](?:password|passwd|token)=)[^&\s'\"]+"),
+)
 
 
 def masked(text: str) -> str:
@@ -47,19 +52,22 @@ def metric_name(name: str) -> str:
 
 def connect(uri: str):  # type: ignore[no-untyped-def]  # MlflowClient: not imported at the top, it takes seconds
     """A client of the store at ``uri`` that gives up on a dead server after seconds, not minutes."""
-    limits = {
+    settings = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": 0,
         "MLFLOW_HTTP_REQUEST_TIMEOUT": ANSWER_S,
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": True,  # it would be with the password
         "PGCONNECT_TIMEOUT": ANSWER_S,
     }
-    for name, value in limits.items():
+    for name, value in settings.items():
         os.environ.setdefault(name, str(value))
     from mlflow import MlflowClient
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs what it raises, with a traceback
     if is_remote_database(uri):
-        _knock_without_mlflow(uri)
+        with _connection(uri):  # fails at once where MLflow would try for minutes
+            pass
     return PatientClient(MlflowClient(tracking_uri=uri, registry_uri=uri), uri)
 
 
@@ -96,7 +104,7 @@ def sqlite_path(uri: str) -> Path | None:
 
 def is_remote_database(uri: str) -> bool:
     """Whether it is a database behind a network, with no MLflow server before it."""
-    return sqlite_path(uri) is None and not uri.startswith("http")
+    return uri.partition("://")[0].partition("+")[0] in ("postgresql", "mysql", "mssql")
 
 
 class StoreAway(UserError):
@@ -118,21 +126,31 @@ def prepare_store(uri: str | None, experiment: str) -> None:
 
 
 def open_store(uri: str, experiment: str) -> None:
-    """Create the database and the experiment, once, before any job: racing migrations break a new SQLite file for good.
+    """Create the database's tables and the experiment, once, before any job.
 
     Raises:
         StoreAway: a server does not answer.
         UserError: the store cannot be opened, or refuses.
     """
+    with store_errors(uri), _one_at_a_time(uri):
+        experiment_id(connect(uri), uri, experiment)
+
+
+@contextmanager
+def _one_at_a_time(uri: str) -> Iterator[None]:
+    """Racing migrations break a new SQLite file for good; on PostgreSQL all but one fail."""
     database = sqlite_path(uri)
-    with store_errors(uri):
-        if database is None:
-            experiment_id(connect(uri), uri, experiment)
-            return
+    if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock"):
             _open_without_mlflow(database)
-            experiment_id(connect(uri), uri, experiment)
+            yield
+    elif uri.startswith("postgresql"):
+        with _connection(uri) as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_lock({MIGRATION})")  # until the connection ends
+            yield
+    else:
+        yield
 
 
 @contextmanager
@@ -211,13 +229,25 @@ def artifacts_place(uri: str) -> str | None:
     return None if database is None else (database.parent / "mlartifacts").as_uri()
 
 
-def _knock_without_mlflow(uri: str) -> None:
-    """Fail at once where MLflow would try for minutes."""
-    from sqlalchemy import create_engine
+@contextmanager
+def _connection(uri: str) -> Iterator[Connection]:
+    """A connection to the database, without MLflow.
 
-    engine = create_engine(uri)
+    Raises:
+        UserError: the address cannot be read.
+    """
+    from sqlalchemy import create_engine, make_url
+
     try:
-        engine.connect().close()
+        is_clear = "@" not in (make_url(uri).host or "")
+    except ValueError:  # of the port
+        is_clear = False
+    if not is_clear:  # it is not shown: half of a password may stand anywhere
+        raise UserError("tracking.uri: cannot be read; in a password write / as %2F, @ as %40 and : as %3A")
+    engine = create_engine(uri, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            yield connection
     finally:
         engine.dispose()
 

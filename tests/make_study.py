@@ -11,13 +11,14 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from tl_sweep.report.study import Interval, Need
 from tl_sweep.report.study import (
     Arrival,
     Comparison,
     Excluded,
     Gain,
+    Interval,
     Mistake,
+    Need,
     Point,
     Rate,
     Recommendation,

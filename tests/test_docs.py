@@ -25,7 +25,17 @@ def test_option_table_is_up_to_date() -> None:
     assert (ROOT / "docs" / "options.md").read_text() == script("make_option_table").render()
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/decisions.md", "docs/benchmarks.md", "docs/statistics.md", "docs/mlflow-ui.md"])
+@pytest.mark.parametrize(
+    "document",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/decisions.md",
+        "docs/benchmarks.md",
+        "docs/statistics.md",
+        "docs/mlflow-ui.md",
+    ],
+)
 def test_documents_name_only_what_is_there(document: str) -> None:
     text = (ROOT / document).read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -19,8 +19,7 @@ from tl_sweep.report.charts import charts_of
 from tl_sweep.report.drawing import COLOURS, GRAY, Palette, plain
 from tl_sweep.report.page import render
 from tl_sweep.report.selection import catalogue_of
-from tl_sweep.report.study import Interval
-from tl_sweep.report.study import Row, Study
+from tl_sweep.report.study import Interval, Row, Study
 
 MOST_BYTES = 6_000_000
 

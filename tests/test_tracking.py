@@ -137,7 +137,12 @@ def test_the_configuration_lies_beside_the_run(small_run: Recorded) -> None:
 
 def test_the_log_tells_the_whole_story(small_run: Recorded) -> None:
     text = (small_run.folder / "run.log").read_text()
-    for word in ("none lr0.001 n5 resnet_small s0: epochs=2 seed=0", "epoch 1: phase 1", "epoch 2: phase 1", "finished:"):
+    for word in (
+        "none lr0.001 n5 resnet_small s0: epochs=2 seed=0",
+        "epoch 1: phase 1",
+        "epoch 2: phase 1",
+        "finished:",
+    ):
         assert word in text
 
 

@@ -174,8 +174,10 @@ def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
 
 
 def _is_useless(cell: Cell, rows: Mapping[Cell, Row]) -> bool:
-    """A pretrained source whose frozen features are no better on validation than random ones, or than scratch."""
-    if not cell.learns_only_the_head or cell.is_control:
+    """A pretrained source whose frozen features are no better on validation than random ones, or than scratch; unless
+    test tells that they are (validation images can be few)."""
+    versus = rows[cell].vs_scratch
+    if not cell.learns_only_the_head or cell.is_control or (versus is not None and versus.verdict == "better"):
         return False
     rivals = [other for other in rows if other.backbone == cell.backbone and (other.is_control or other.is_scratch)]
     return any(rows[cell].val_acc <= rows[rival].val_acc for rival in rivals)

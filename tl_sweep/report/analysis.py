@@ -99,6 +99,9 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
             for cell in ranked
         }
         mine[best] = replace(mine[best], is_best=True, mistakes=evidence.mistakes(best.runs, MOST_MISTAKES))
+        scratch, told = verdict.scratch_of(best, task), mine[best].vs_scratch
+        if scratch is not None and told is not None and told.verdict == "better":  # in the family against scratch
+            mine[scratch] = replace(mine[scratch], indistinguishable=False)
         rows |= _with_neighbours(mine)
     return rows
 

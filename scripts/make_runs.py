@@ -28,6 +28,7 @@ BACKBONES = ("resnet18", "resnet50", "vgg16", "efficientnet_b0", "mobilenet_v2",
 SKILL = {"scratch": -0.3, "none": 1.6, "early": 1.5, "all": 1.0, "lp_ft": 1.6}  # in logits
 LEARNS = {"scratch": 1.0, "none": 0.5, "early": 0.45, "all": 0.2, "lp_ft": 0.5}  # per doubling of the labels
 PARAMETERS = {"scratch": 11_000_000, "none": 11_000_000, "early": 8_000_000, "all": 5_130, "lp_ft": 11_000_000}
+TRAINABLE = {"all": "head x 10", "lp_ft": "head x 5, 5 of 5 stages + head x 5"}
 SCALES, SHOTS, SEEDS, EPOCHS = (0.3, 1.0, 3.0), (5, 10, 25, 50, 100), range(5), 10
 
 
@@ -114,7 +115,7 @@ def events(
         "backbone": config.model.name,
         "strategy": strategy,
         "init": "random" if strategy == "scratch" else "imagenet",
-        "trainable": "head x 10" if strategy == "all" else "some stages + head x 10",
+        "trainable": TRAINABLE.get(strategy, "5 of 5 stages + head x 10"),
         "solver": solver_of(config),
         "head_lr": f"{head_lr:g}",
         "trainable_parameters": str(PARAMETERS[strategy]),

@@ -227,6 +227,14 @@ def test_a_run_without_predictions_is_listed(own: Path, tmp_path: Path) -> None:
     assert why.startswith("its predictions cannot be read: ")
 
 
+def test_damaged_predictions_are_listed(own: Path, tmp_path: Path) -> None:
+    runs = records_in(own)
+    path = Path(runs[0].tags["folder"]) / "predictions.parquet"
+    path.write_bytes(path.read_bytes()[:1000])
+    (why,) = (why for why, names in left_out(study(runs, tmp_path)).items() if runs[0].name in names)
+    assert why.endswith("is damaged")
+
+
 def test_a_setting_that_lacks_a_seed_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
     (missing,) = only(made, freeze__name="none", data__shots="25", optim__lr_scale="3.0", seed="2")
     found = study([run for run in made if run is not missing], tmp_path)

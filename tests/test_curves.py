@@ -86,6 +86,25 @@ def test_arrival_at_what_scratch_ends_with() -> None:
     assert arrival(curve([0.4, 0.4]), scratch, 0.5).when == "never"
 
 
+def test_scratch_arrives_even_where_each_seed_keeps_its_own_best_epoch() -> None:
+    scratch = curve([0.5, 0.83, 0.88, 0.887])
+    assert arrival(curve([0.89]), scratch, 0.903) == Arrival(1, 1.0, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [("head x 9", True), ("head x 5, 5 of 5 stages + head x 5", False), ("5 of 5 stages + head x 9", False)],
+)
+def test_only_the_head_learns_where_it_does_in_every_phase(tag: str, expected: bool) -> None:
+    record = run("lp_ft")
+    record.tags["trainable"] = tag
+    assert choose([record])[0].learns_only_the_head is expected
+
+
+def test_lines_without_two_common_numbers_of_labels_are_not_compared() -> None:
+    assert crossings([line("scratch", {"25": 0.5, "50": 0.6}), line("none", {"5": 0.7, "10": 0.8})]) == ()
+
+
 def test_a_solved_head_arrives_at_once() -> None:
     solved = (Point(20, 0.5, 0.1, 1.0, 0.1, 0.9),)
     found = arrival(solved, curve([0.2, 0.5]), 0.5)

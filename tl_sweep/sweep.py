@@ -18,6 +18,7 @@ from tl_sweep.report.ending import Ending, print_ending
 from tl_sweep.tracking.delivery import Destination, count_waiting, known_run, send_waiting
 from tl_sweep.tracking.record import adopt, close_dead, hold
 from tl_sweep.tracking.store import StoreAway, set_tags, warn_away
+from tl_sweep.types import UserError
 
 
 def get_ready(grid: Grid, sweep: str) -> Grid:
@@ -88,8 +89,11 @@ def conclude(
     )
     if study.rows:
         page = local_path(config.output.dir) / PAGE
-        publish(study, page, config.tracking.uri, config.tracking.experiment)
-        print(f"the comparison as a page: {page}", flush=True)
+        try:
+            publish(study, page, config.tracking.uri, config.tracking.experiment)
+            print(f"the comparison as a page: {page}", flush=True)
+        except UserError as error:  # the sweep itself is done, and said
+            print(f"warning: {error}", file=sys.stderr, flush=True)
     waiting = 0 if where is None else count_waiting(folders, where)
     if waiting:
         print(f"{waiting} runs are not whole in the tracking store yet: python -m tl_sweep.sync sends the rest")

@@ -83,6 +83,8 @@ def _sentences(advised: Row, best: Row, rows: Collection[Row]) -> Iterator[str]:
 
 
 def _against(comparison: Comparison, what: str) -> str:
+    if math.isnan(comparison.difference.estimate):
+        return f"It is not compared with {what}: {comparison.wording}."
     difference = points(comparison.difference)
     match comparison.verdict:
         case "better" | "worse":
@@ -152,7 +154,7 @@ def _seeds(row: Row) -> str:
 
 def command_of(cell: Cell) -> str:
     """Trains the chosen setting again, with each of its seeds."""
-    seeds = ",".join(run.params["seed"] for run in cell.runs)
+    seeds = ",".join(dict.fromkeys(run.params["seed"] for run in cell.runs))
     overrides = WORDS.findall(cell.runs[0].tags.get("overrides", ""))
     kept = [shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] not in NOT_THE_SETTING]
     kept = [word for word in kept if not word.startswith("hydra")]
@@ -199,7 +201,9 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
 
 def _error_of_choice(row: Row) -> float:
     """Standard error of the difference between two settings' validation accuracies, were their mistakes independent."""
-    return math.sqrt(2 * row.val_acc * (1 - row.val_acc) / (row.num_val_images * row.num_seeds))
+    count = row.num_val_images * row.num_seeds
+    accuracy = (row.val_acc * count + 1) / (count + 2)  # where all are right, that is not known to be so of others
+    return math.sqrt(2 * accuracy * (1 - accuracy) / count)
 
 
 def _longest_won(cell: Cell) -> bool:

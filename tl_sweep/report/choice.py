@@ -79,7 +79,8 @@ class Cell:
 
     @property
     def learns_only_the_head(self) -> bool:
-        return self.runs[0].tags.get("trainable", "").startswith("head")
+        phases = self.runs[0].tags.get("trainable", "").split(", ")
+        return all(phase.startswith("head x") for phase in phases)
 
     def mean(self, metric: str) -> float:
         return self.chosen.mean(metric)

@@ -53,7 +53,11 @@ def edge_of(rates: Sequence[Rate]) -> str:
 
 
 def arrival(curve: Sequence[Point], scratch: Sequence[Point], scratch_val_acc: float) -> Arrival:
-    """When ``curve`` first reaches the validation accuracy that the tuned scratch run ends with."""
+    """When ``curve`` first reaches the validation accuracy that the tuned scratch run ends with.
+
+    Where each seed keeps its own best epoch, their mean lies above the whole mean curve: then its highest point counts.
+    """
+    scratch_val_acc = min(scratch_val_acc, max((point.val_acc for point in scratch), default=scratch_val_acc))
     ours, theirs = _first(curve, scratch_val_acc), _first(scratch, scratch_val_acc)
     if ours is None:
         return Arrival(None, None, None)

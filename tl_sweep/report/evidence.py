@@ -128,10 +128,14 @@ def _point(epoch: int, lines: list[dict[str, float]]) -> Point:
 
 @lru_cache(maxsize=4096)
 def _read_outcomes(path: Path) -> dict[str, Outcomes]:
+    import pyarrow as pa
     import pyarrow.compute as arrow
     import pyarrow.parquet as parquet
 
-    table = parquet.read_table(path, columns=["split", "id", "label", "predicted"])
+    try:
+        table = parquet.read_table(path, columns=["split", "id", "label", "predicted"])
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} is damaged") from error
     splits = {split: table.filter(arrow.equal(table["split"], split)) for split in ("val", "test")}
     return {
         split: Outcomes(

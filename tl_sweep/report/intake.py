@@ -65,6 +65,8 @@ def _defect(run: RunRecord, evidence: Evidence) -> str:
     try:
         if len(evidence.outcomes(run, "test").correct_N) < FEWEST_IMAGES:
             return f"tested on fewer than {FEWEST_IMAGES} images"
+        if not len(evidence.outcomes(run, "val").correct_N):
+            return "its predictions on validation are missing"
     except UserError as error:
         return f"its predictions cannot be read: {error}"
     return ""

@@ -95,7 +95,7 @@ def comparison(study: Study) -> Table:
     shown = columns(study)
     for heading in shown:
         left = heading in LEFT or heading not in NUMBERS
-        table.add_column(escape(heading), justify="left" if left else "right", no_wrap=True)
+        table.add_column(escape(heading), justify="left" if left else "right")
     before: Task | None = None
     for row in study.rows:
         task = task_of(row)

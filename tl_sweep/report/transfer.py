@@ -72,12 +72,15 @@ def crossings(lines: Sequence[Gain]) -> tuple[str, ...]:
         for strategy, line in same.items():
             if scratch is not None and strategy != "scratch":
                 said.append(_crossing(f"{backbone}: scratch", scratch, strategy, line))
-    return tuple(said)
+    return tuple(sentence for sentence in said if sentence)
 
 
 def _crossing(what: str, ours: Gain, than: str, other: Gain) -> str:
-    """Where the mean test accuracy of ``ours`` first reaches that of ``other`` and stays there."""
+    """Where the mean test accuracy of ``ours`` first reaches that of ``other`` and stays there; empty where they have
+    fewer than two numbers of labels in common."""
     shots = [labels for labels in ours.shots if labels in other.shots]
+    if len(shots) < 2:
+        return ""
     ahead = [_acc(ours, labels) >= _acc(other, labels) for labels in shots]
     if all(ahead):
         return f"{what} is ahead of {than} at every number of labels, from {shots[0]} on, in the mean"

@@ -235,6 +235,58 @@ def test_damaged_predictions_are_listed(own: Path, tmp_path: Path) -> None:
     assert why.endswith("is damaged")
 
 
+def test_runs_from_other_weights_of_one_name_are_never_mixed_in(made: list[RunRecord], tmp_path: Path) -> None:
+    loaded = [replace(run, tags=run.tags | {"weights.sha256": "new"}) for run in made]
+    old = next(run for run in loaded if run.params["freeze.name"] == "none")
+    older = replace(old, tags=old.tags | {"weights.sha256": "old"}, started_s=1.0)
+    found = study([older if run is old else run for run in loaded], tmp_path)
+    (names,) = (names for why, names in left_out(found).items() if why.startswith("started from other weights"))
+    assert names == (old.name,)
+
+
+def test_a_run_validated_on_other_images_is_listed(own: Path, tmp_path: Path) -> None:
+    runs = records_in(own)
+    path = Path(runs[0].tags["folder"]) / "predictions.parquet"
+    frame = pd.read_parquet(path)
+    frame.iloc[1:].to_parquet(path)  # the first is of the validation split
+    found = study([replace(runs[0], started_s=1.0), *runs[1:]], tmp_path)
+    (names,) = (names for why, names in left_out(found).items() if why.startswith("validated on other images"))
+    assert names == (runs[0].name,)
+
+
+def test_a_better_setting_that_lacks_a_seed_is_pointed_out(made: list[RunRecord], tmp_path: Path) -> None:
+    def improved(run: RunRecord) -> RunRecord:
+        is_it = (run.params["freeze.name"], run.params["optim.lr_scale"]) == ("none", "3.0")
+        return replace(run, metrics=run.metrics | {"best/val_acc": 0.99}) if is_it else run
+
+    (missing,) = only(made, freeze__name="none", data__shots="25", optim__lr_scale="3.0", seed="2")
+    found = study([improved(run) for run in made if run is not missing], tmp_path)
+    (note,) = (note for note in found.notes if "is ahead of the chosen setting" in note)
+    assert note.startswith("resnet18 · none · data.shots=25: optim.lr_scale=3.0 is ahead")
+
+
+def test_a_pair_has_one_verdict(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(made, tmp_path)
+    for shots in SHOTS:
+        best = next(r for r in found.rows if r.is_best and dict(r.axes)["data.shots"] == str(shots))
+        scratch = row(found, "scratch", shots)
+        assert best.vs_scratch is not None
+        assert scratch.vs_best is not None
+        assert {"better": "worse"}.get(best.vs_scratch.verdict, best.vs_scratch.verdict) == scratch.vs_best.verdict
+        assert scratch.vs_best.difference.low == -best.vs_scratch.difference.high
+        assert scratch.vs_best.p == best.vs_scratch.p
+
+
+def test_where_scratch_is_best_the_others_are_compared_with_it_once(made: list[RunRecord], tmp_path: Path) -> None:
+    def favoured(run: RunRecord) -> RunRecord:
+        is_scratch = run.params["freeze.name"] == "scratch"
+        return replace(run, metrics=run.metrics | {"best/val_acc": 0.99}) if is_scratch else run
+
+    found = study([favoured(run) for run in made], tmp_path)
+    assert row(found, "scratch", 5).is_best
+    assert row(found, "none", 5).vs_best == row(found, "none", 5).vs_scratch
+
+
 def test_a_setting_that_lacks_a_seed_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
     (missing,) = only(made, freeze__name="none", data__shots="25", optim__lr_scale="3.0", seed="2")
     found = study([run for run in made if run is not missing], tmp_path)
@@ -393,6 +445,18 @@ def test_a_store_that_is_not_there(command: Callable[..., Answer], tmp_path: Pat
     assert answer.code == 1
     assert answer.err.startswith(f"error: tracking.uri=sqlite:///{tmp_path / 'no.db'}: there is no database")
     assert not (tmp_path / "no.db").exists()
+
+
+def test_runs_whose_folders_were_moved_are_found_where_they_are(
+    made_once: Path, command: Callable[..., Answer], tmp_path: Path
+) -> None:
+    shutil.copytree(made_once / "runs", tmp_path / "moved")
+    for folder in folders_in(tmp_path / "moved"):
+        record = folder / "record.jsonl"
+        record.write_text(record.read_text().replace(str(made_once / "runs"), "/gone"))
+    where = (f"output.dir={tmp_path / 'moved'}", "tracking.uri=null", f"weights.dir={tmp_path / 'w' / 'weights'}")
+    answer = command(compare.main, *where, "format=json")
+    assert json.loads(answer.out)["excluded"] == []
 
 
 def test_an_experiment_that_is_not_there(command: Callable[..., Answer], store_uri: str) -> None:

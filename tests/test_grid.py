@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tl_sweep.grid import expand, sweep_id
+from tl_sweep.grid import expand, expand_arms, sweep_id
 
 
 def jobs(*overrides: str) -> list[list[str]]:
@@ -40,6 +40,38 @@ def test_grid_syntax(override: str, values: list[str]) -> None:
 
 def test_a_later_value_replaces_a_named_grid() -> None:
     assert jobs("seed=range(5)", "freeze=none", "seed=1,2") == [["seed=1", "freeze=none"], ["seed=2", "freeze=none"]]
+
+
+ARMS = [{"freeze": "scratch", "epochs": "30,90"}, {"freeze": "none,all", "optim.lr_scale": "1,3"}]
+
+
+def armed(*arguments: str) -> list[str]:
+    return [" ".join(job) for job in expand_arms({"seed": 0}, ARMS, arguments)]
+
+
+def test_each_arm_is_a_grid_beside_what_all_have() -> None:
+    scratch = [f"seed=0 freeze=scratch epochs={epochs}" for epochs in (30, 90)]
+    others = [f"seed=0 freeze={freeze} optim.lr_scale={scale}" for freeze in ("none", "all") for scale in (1, 3)]
+    assert armed() == [*scratch, *others]
+
+
+def test_a_value_that_arms_have_chooses_among_them() -> None:
+    assert armed("freeze=none") == [f"seed=0 freeze=none optim.lr_scale={scale}" for scale in (1, 3)]
+    assert armed("freeze=scratch,all", "seed=1") == [
+        *(f"seed=1 freeze=scratch epochs={epochs}" for epochs in (30, 90)),
+        *(f"seed=1 freeze=all optim.lr_scale={scale}" for scale in (1, 3)),
+    ]
+
+
+def test_a_value_that_no_arm_has_replaces_theirs() -> None:
+    assert armed("freeze=early", "optim.lr_scale=3", "epochs=5") == [
+        "seed=0 freeze=early epochs=5 optim.lr_scale=3",
+        "seed=0 freeze=early optim.lr_scale=3 epochs=5",
+    ]
+
+
+def test_without_arms_it_is_one_grid() -> None:
+    assert expand_arms({"a": None, "b": "1,2"}, [], ["b=3"]) == [["a=null", "b=3"]]
 
 
 def test_sweep_id_ignores_order_but_not_content() -> None:

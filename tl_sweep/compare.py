@@ -83,7 +83,7 @@ def compare(values: dict[str, str], filters: Sequence[str]) -> None:
     path = Path(values["page"]) if values["page"] else local_path(values["output.dir"]) / PAGE
     publish(study, path, uri, values["tracking.experiment"])
     print(f"page: {path}", file=sys.stderr if values["format"] != "table" else sys.stdout)
-    if values["open"] == "true":
+    if values["open"].lower() == "true":
         webbrowser.open(path.absolute().as_uri())
 
 
@@ -106,8 +106,12 @@ def find_runs(values: dict[str, str], uri: str | None) -> list[RunRecord]:
 
     if uri is not None:
         return recorded_runs(uri, values["tracking.experiment"], values["sweep"])
-    found = [Record(folder).summary() for folder in folders_in(local_path(values["output.dir"]))]
-    return [run for run in found if run is not None and (not values["sweep"] or f"sweep.{values['sweep']}" in run.tags)]
+    runs = []
+    for folder in folders_in(local_path(values["output.dir"])):
+        run = Record(folder).summary()
+        if run is not None and (not values["sweep"] or f"sweep.{values['sweep']}" in run.tags):
+            runs.append(replace(run, tags=run.tags | {"folder": str(folder)}))  # it may have been moved since
+    return runs
 
 
 def filtered(runs: list[RunRecord], filters: Iterable[str]) -> list[RunRecord]:

@@ -195,11 +195,29 @@ def expand_arms(
     params: Mapping[Any, Any], arms: Sequence[Mapping[Any, Any]], arguments: Sequence[str]
 ) -> list[list[str]]:
     """The jobs of a named sweep, one grid per arm: ``params``, then the arm, then the command line's ``arguments``, of
-    which the last to give a key counts. Without arms it is one grid."""
-    parser, jobs = OverridesParser.create(), []
-    for arm in arms or [{}]:
-        named = [f"{key}={'null' if value is None else value}" for key, value in {**params, **arm}.items()]
-        jobs += expand(parser.parse_overrides([*named, *arguments]))
+    which the last to give a key counts. Without arms it is one grid.
+
+    An argument that gives values that some arms have chooses among these: ``freeze=none`` is the arm with
+    ``freeze=none``, not every arm with another strategy.
+    """
+
+    def words(values: Mapping[Any, Any]) -> list[str]:
+        return [f"{key}={'null' if value is None else value}" for key, value in values.items()]
+
+    def grid(overrides: Sequence[str]) -> list[list[str]]:
+        return expand(OverridesParser.create().parse_overrides(list(overrides)))
+
+    asked = {word for job in grid(arguments) for word in job}
+    own = [{word for job in grid(words(arm)) for word in job} for arm in arms or [{}]]
+    selecting = {word.partition("=")[0] for word in asked & set().union(*own)}
+    jobs = []
+    for arm, theirs in zip(arms or [{}], own, strict=True):
+        selects = selecting & set(arm)
+        jobs += [
+            job
+            for job in grid([*words({**params, **arm}), *arguments])
+            if all(word in theirs for word in job if word.partition("=")[0] in selects)
+        ]
     return jobs
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import math
+import platform
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,8 @@ class Speeds:
 
 
 def _remembered(config: Config, path: Path) -> float:
-    name = f"{architecture_label(config.model)} {config.data.image_size} px{' pooled' * uses_pooled_head(config)}"
+    network = f"{architecture_label(config.model)} {config.data.image_size} px{' pooled' * uses_pooled_head(config)}"
+    name = f"{platform.node()}: {network}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}

@@ -13,7 +13,7 @@ from tl_sweep.config import Config, local_path
 from tl_sweep.grid import Grid, Job, recall_from_store
 from tl_sweep.identity import params_of, run_folder
 from tl_sweep.prepare import make_ready
-from tl_sweep.report.analysis import Question
+from tl_sweep.report.analysis import Question, nothing
 from tl_sweep.report.ending import Ending, print_ending
 from tl_sweep.tracking.delivery import Destination, count_waiting, known_run, send_waiting
 from tl_sweep.tracking.record import adopt, close_dead, hold
@@ -68,13 +68,15 @@ def conclude(
     folders = [run_folder(job.config, job.key) for job in grid.jobs]
     found = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
     runs = [  # in this sweep's words: a run that was made by another command may spell its settings otherwise
-        replace(run, params=params_of(job.config))
-        for run, job in zip(found, grid.jobs, strict=True)
-        if run is not None and run.status == "FINISHED"  # of the others is said why they failed
+        replace(run, params=params_of(job.config)) for run, job in zip(found, grid.jobs, strict=True) if run is not None
     ]
-    study = study_of(runs, Question(sweep), config.tracking.uri, local_path(config.weights.dir))
-    if where is not None and runs:
-        study = with_link(study, where.uri, where.experiment)
+    try:
+        study = study_of(runs, Question(sweep), config.tracking.uri, local_path(config.weights.dir))
+        if where is not None and study.rows:
+            study = with_link(study, where.uri, where.experiment)
+    except UserError as error:  # the sweep itself is done, and is said to be
+        print(f"warning: its runs cannot be compared: {error}", file=sys.stderr, flush=True)
+        study = nothing(sweep)
     print_ending(
         Ending(
             sweep=sweep,

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 from tl_sweep.config import field_paths
-from tl_sweep.report.choice import NO_SOURCE, WEIGHTS, Cell
+from tl_sweep.report.choice import NO_SOURCE, WEIGHTS, Candidate, Cell, seed_of
 from tl_sweep.report.curves import good_rates
 from tl_sweep.report.selection import line_of, task_of
 from tl_sweep.report.study import Arrival, Comparison, Interval, Recommendation, Row
@@ -190,13 +190,18 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
             "the more, the better the chosen one"
         )
     for cell, row in rows.items():
+        ahead = [candidate for candidate in cell.incomplete if _leads(candidate, cell.chosen)]
+        if ahead:
+            setting = ", ".join(f"{key}={value}" for key, value in ahead[0].setting)
+            yield (
+                f"{row.label}: {setting} is ahead of the chosen setting on validation, on the seeds that both have, "
+                f"but was not run on all of them: run the others, and it can be chosen"
+            )
         if cell.is_scratch and _longest_won(cell):
             yield f"{row.label}: its longest schedule ({cell.chosen.epochs} epochs) won; a longer one may do better"
-    for task in {cell.task for cell in rows}:
-        same = [cell for cell in rows if cell.task == task]
-        without = sorted({cell.backbone for cell in same if scratch_of(cell, same) is None})
-        if without:
-            yield f"{dataset}: no baseline for {', '.join(without)}: add freeze=scratch"
+    without = sorted({cell.backbone for cell in rows if scratch_of(cell, rows) is None})
+    if without:
+        yield f"{dataset}: no baseline for {', '.join(without)}: add freeze=scratch"
 
 
 def _error_of_choice(row: Row) -> float:
@@ -204,6 +209,13 @@ def _error_of_choice(row: Row) -> float:
     count = row.num_val_images * row.num_seeds
     accuracy = (row.val_acc * count + 1) / (count + 2)  # where all are right, that is not known to be so of others
     return math.sqrt(2 * accuracy * (1 - accuracy) / count)
+
+
+def _leads(candidate: Candidate, chosen: Candidate) -> bool:
+    """Whether it is better on validation over the seeds that both have."""
+    theirs = {seed_of(run): run.metrics["best/val_acc"] for run in chosen.runs}
+    gains = [run.metrics["best/val_acc"] - theirs[seed_of(run)] for run in candidate.runs if seed_of(run) in theirs]
+    return bool(gains) and sum(gains) > 0
 
 
 def _longest_won(cell: Cell) -> bool:

@@ -12,12 +12,11 @@ from tl_sweep.report.advice import notes_on, recommend
 from tl_sweep.report.choice import Cell, choose
 from tl_sweep.report.evidence import Evidence
 from tl_sweep.report.intake import datasets_of, sort_out
+from tl_sweep.report.selection import MOST_MISTAKES
 from tl_sweep.report.study import Comparison, Excluded, Recommendation, Row, Study
 from tl_sweep.tracking.record import RunRecord
 
 MARGIN = 0.01  # of accuracy: a difference that does not matter
-MOST_CLASSES = 30  # of which a confusion matrix can be read
-MOST_MISTAKES = 12
 
 Speed = Callable[[RunRecord], float]  # images per second at inference of a run's network; nan where it is not known
 
@@ -71,6 +70,11 @@ def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, questio
     )
 
 
+def nothing(title: str) -> Study:
+    """A study that found nothing."""
+    return Study(title, MARGIN, (), (), (), (), (), (), 0)
+
+
 def _incomplete(runs: Sequence[RunRecord], cells: Sequence[Cell]) -> list[Excluded]:
     """Runs whose setting lacks a seed, and cells that the others have and nobody ran."""
     compared = {id(run) for cell in cells for candidate in cell.candidates for run in candidate.runs}
@@ -91,7 +95,7 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
     vs_scratch = verdict.against_scratch(cells, evidence, margin)
     rows: dict[Cell, Row] = {}
     for task in verdict.by_task(cells):
-        best, vs_best = verdict.best_of(task), verdict.against_best(task, evidence, margin)
+        best, vs_best = verdict.best_of(task), verdict.against_best(task, vs_scratch, evidence, margin)
         budget = Budget.of(task)
         ranked = sorted(task, key=lambda cell: cell.chosen.merit, reverse=True)
         mine = {
@@ -99,9 +103,6 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
             for cell in ranked
         }
         mine[best] = replace(mine[best], is_best=True, mistakes=evidence.mistakes(best.runs, MOST_MISTAKES))
-        scratch, told = verdict.scratch_of(best, task), mine[best].vs_scratch
-        if scratch is not None and told is not None and told.verdict == "better":  # in the family against scratch
-            mine[scratch] = replace(mine[scratch], indistinguishable=False)
         rows |= _with_neighbours(mine)
     return rows
 
@@ -155,7 +156,7 @@ def _row(
         rates=curves.rates_of(cell),
         curve=curve,
         class_names=class_names,
-        confusion_KK=tuple(map(tuple, counts_KK.tolist())) if len(class_names) <= MOST_CLASSES else (),
+        confusion_KK=tuple(map(tuple, counts_KK.tolist())),
     )
 
 

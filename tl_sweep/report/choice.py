@@ -46,7 +46,7 @@ class Cell:
     """One row of the comparison: a backbone and a strategy at the setting that validation chose.
 
     axes: what of the data and the source varies in the sweep (shots, weights, …) and this cell's value of it.
-    candidates: the settings that were compared, the chosen one among them.
+    candidates: the settings that were compared, the chosen one among them. incomplete: those that lack a seed.
     """
 
     backbone: str
@@ -54,6 +54,7 @@ class Cell:
     axes: Values
     chosen: Candidate
     candidates: tuple[Candidate, ...]
+    incomplete: tuple[Candidate, ...] = ()
 
     @property
     def setting(self) -> Values:
@@ -100,8 +101,8 @@ def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
 def choose(runs: Iterable[RunRecord]) -> list[Cell]:
     """For each backbone, strategy and axis, the setting with the best mean validation accuracy over its seeds.
 
-    Ties go to the smaller mean validation loss. A setting that lacks a seed that another has finished is considered
-    only when no setting has all of them. Test accuracy plays no part.
+    Ties go to the smaller mean validation loss. Settings are compared on the same seeds, as many as any of them has
+    finished; one that lacks some is kept apart. Test accuracy plays no part.
     """
     finished = [run for run in runs if run.status == "FINISHED"]
     varied = {where: varied_keys(group) for where, group in _grouped(finished).items()}
@@ -125,7 +126,12 @@ def _chosen(
         for setting, by_seed in candidates.items()
         if by_seed.keys() >= set(seeds)
     )
-    return Cell(backbone, strategy, axes, max(complete, key=lambda candidate: candidate.merit), complete)
+    incomplete = tuple(
+        Candidate(setting, tuple(by_seed[seed] for seed in sorted(by_seed, key=_as_numbers)))
+        for setting, by_seed in candidates.items()
+        if not by_seed.keys() >= set(seeds)
+    )
+    return Cell(backbone, strategy, axes, max(complete, key=lambda candidate: candidate.merit), complete, incomplete)
 
 
 def _common_seeds(found: Sequence[frozenset[Values]]) -> list[Values]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
@@ -45,6 +44,7 @@ class Evidence:
 
     locate: Locate
     picture: Picture
+    image_sets: list[pa.Table] = field(default_factory=list, repr=False)
 
     def outcomes(self, run: RunRecord, split: str) -> Outcomes:
         """Of ``val`` or ``test``.
@@ -66,21 +66,29 @@ class Evidence:
                 raise UserError(f"run {run.name}: its {split} images are not those of its siblings")
         return np.stack([outcomes.correct_N for outcomes in all_outcomes])
 
-    def test_set(self, run: RunRecord) -> str:
-        """A digest of the names and labels of the images that the run was tested on."""
-        images = self.outcomes(run, "test").images
-        text = "\0".join([*images["id"].to_pylist(), *images["label"].to_pylist()])
-        return hashlib.sha256(text.encode()).hexdigest()
+    def image_set(self, run: RunRecord, split: str) -> int:
+        """A number for the names and labels of the split's images, the same for equal ones."""
+        images, known = self.outcomes(run, split).images, self.image_sets
+        number = next((place for place, other in enumerate(known) if other.equals(images)), len(known))
+        if number == len(known):
+            known.append(images)
+        return number
 
     def confusion(self, runs: Sequence[RunRecord]) -> tuple[tuple[str, ...], np.ndarray]:
         """Class names and counts_KK over all runs; rows are labels, columns predictions."""
+        import pyarrow as pa
+        import pyarrow.compute as arrow
+
         names = self.class_names(runs[0])
-        place = {name: index for index, name in enumerate(names)}
-        counts_KK = np.zeros((len(names), len(names)), dtype=int)
+        known, K = pa.array(names), len(names)
+        counts_KK = np.zeros((K, K), dtype=int)
         for run in runs:
             outcomes = self.outcomes(run, "test")
-            pairs = zip(outcomes.images["label"].to_pylist(), outcomes.predicted_N.to_pylist(), strict=True)
-            np.add.at(counts_KK, tuple(np.array([[place[a], place[b]] for a, b in pairs]).T), 1)
+            labels_N, predicted_N = (
+                arrow.index_in(column, known).to_numpy(zero_copy_only=False)
+                for column in (outcomes.images["label"], outcomes.predicted_N)
+            )
+            counts_KK += np.bincount(labels_N * K + predicted_N, minlength=K * K).reshape(K, K)
         return names, counts_KK
 
     def class_names(self, run: RunRecord) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def sort_out(runs: Sequence[RunRecord], evidence: Evidence) -> tuple[list[RunRec
             left_out[why].append(run.name)
         else:
             usable.append(run)
-    for keep_newest in (_once, _same_files, _same_test):
+    for keep_newest in (_once, _same_files, _same_test, _same_val, _same_weights):
         usable, others = keep_newest(usable, evidence)
         for why, run in others:
             left_out[why].append(run.name)
@@ -90,9 +90,28 @@ def _same_files(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
 
 
 def _same_test(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
-    return _newest(
-        runs, _definition, evidence.test_set, "tested on other images than the newest runs on this data set were"
-    )
+    why = "tested on other images than the newest runs on this data set were"
+    return _newest(runs, _definition, lambda run: evidence.image_set(run, "test"), why)
+
+
+def _same_val(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
+    why = "validated on other images than the newest run of this data set and seed was"
+    return _newest(runs, _draw, lambda run: evidence.image_set(run, "val"), why)
+
+
+def _same_weights(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
+    why = "started from other weights than the newest run with weights of this name did"
+    return _newest(runs, _source, lambda run: run.tags.get("weights.sha256", ""), why)
+
+
+def _draw(run: RunRecord) -> tuple[tuple[str, str], ...]:
+    """All that its labelled subset and validation follow from."""
+    return tuple(sorted((key, value) for key, value in run.params.items() if key.startswith("data.")))
+
+
+def _source(run: RunRecord) -> tuple[str, ...]:
+    has_weights = "weights" if "weights.sha256" in run.tags else "none"
+    return run.tags["backbone"], run.params.get("model.weights", "null"), has_weights
 
 
 def _definition(run: RunRecord) -> tuple[str, ...]:

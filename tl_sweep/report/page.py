@@ -20,7 +20,6 @@ from tl_sweep.report.transfer import LABELS
 
 TEMPLATES = Path(__file__).parent / "templates"
 MISSING = "–"
-MOST_MISTAKES = 8  # per row
 MOST_PICTURE_BYTES = 150_000  # of all pictures together: the page has to stay small
 SYMBOLS = {"better": "▲", "worse": "▼", "equivalent": "=", "cannot tell": "?"}
 
@@ -103,7 +102,7 @@ def data_of(charts: Sequence[Chart], catalogue: Catalogue) -> dict[str, Any]:
 def mistakes_of(row: Row, pictures: dict[str, int]) -> list[dict[str, Any]]:
     """pictures: those on the page so far, each once, with their places; filled until there are too many."""
     said = []
-    for mistake in row.mistakes[:MOST_MISTAKES]:
+    for mistake in row.mistakes:
         fits = sum(map(len, pictures)) + len(mistake.picture) <= MOST_PICTURE_BYTES
         if mistake.picture.startswith("data:image/") and (fits or mistake.picture in pictures):
             pictures.setdefault(mistake.picture, len(pictures))

@@ -11,6 +11,7 @@ from tl_sweep.report.transfer import ALL, LABELS, name_of
 
 MOST_CELLS = 25_000  # of all confusion matrices together: the page has to stay small
 MOST_CLASSES = 30  # of one confusion matrix
+MOST_MISTAKES = 8  # of one row
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,10 +57,32 @@ def against_scratch(cells: Sequence[Cell], evidence: Evidence, margin: float) ->
     return {cell: verdict for family in families.values() for cell, verdict in judge(family, margin).items()}
 
 
-def against_best(cells: Sequence[Cell], evidence: Evidence, margin: float) -> dict[Cell, Comparison]:
-    """Each cell of one task against the one that is best on validation, a family of its own."""
+def against_best(
+    cells: Sequence[Cell], vs_scratch: Mapping[Cell, Comparison], evidence: Evidence, margin: float
+) -> dict[Cell, Comparison]:
+    """Each cell of one task against the one that is best on validation, a family of its own.
+
+    A pair that stands in the family against scratch already (``vs_scratch``) has its verdict from there.
+    """
     best = best_of(cells)
-    return judge([duel(cell, best, evidence, margin) for cell in cells if cell is not best], margin)
+    told: dict[Cell, Comparison] = {}
+    for cell in cells:
+        if cell is not best and scratch_of(cell, cells) is best:
+            told[cell] = vs_scratch[cell]
+        elif cell is not best and scratch_of(best, cells) is cell:
+            told[cell] = mirrored(vs_scratch[best], best)
+    others = [cell for cell in cells if cell is not best and cell not in told]
+    return told | judge([duel(cell, best, evidence, margin) for cell in others], margin)
+
+
+def mirrored(comparison: Comparison, ours: Cell) -> Comparison:
+    """The same comparison as the other side has it; ``ours`` is the side that it was made for."""
+    seen, opposite = comparison.difference, {"better": "worse", "worse": "better"}
+    verdict = opposite.get(comparison.verdict, comparison.verdict)
+    wording = f"{verdict or 'no verdict'}, seen from {ours.strategy}: {comparison.wording}"
+    return replace(
+        comparison, difference=Interval(-seen.estimate, -seen.high, -seen.low), verdict=verdict, wording=wording
+    )
 
 
 def best_of(cells: Iterable[Cell]) -> Cell:
@@ -155,9 +177,9 @@ def stability(cell: Cell, evidence: Evidence) -> float:
     return statistics.chosen_share(correct, losses, cell.candidates.index(cell.chosen))
 
 
-def by_task(cells: Iterable[Cell], key: Callable[[Cell], object] = lambda cell: cell.task) -> list[list[Cell]]:
+def by_task(cells: Iterable[Cell]) -> list[list[Cell]]:
     """The cells of each task: what was asked the same."""
     groups: dict[object, list[Cell]] = defaultdict(list)
     for cell in cells:
-        groups[key(cell)].append(cell)
+        groups[cell.task].append(cell)
     return list(groups.values())

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import Browser, missing, started
 from PIL import Image
 
 from tl_sweep.config import Config, compose
@@ -152,6 +153,15 @@ def table_lines(out: str) -> list[str]:
     rule = next(place for place, line in enumerate(lines) if line.strip("─ ") == "" and "─" in line)
     ends = [place for place, line in enumerate(lines) if place > rule + 1 and (":" in line or "job" in line)]
     return [line for line in (lines[rule - 1], *lines[rule + 1 : ends[0]]) if line.strip()]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, where it is installed."""
+    if missing():
+        pytest.skip(f"{' and '.join(missing())} not found: apt-get install chromium chromium-driver")
+    with started() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from browser import Browser, missing, started
+from browser import Browser
 from conftest import Answer
 from shoot_ui import served, show_comparison, show_runs
 
@@ -16,14 +16,6 @@ from tl_sweep.train import main
 
 pytestmark = pytest.mark.slow
 TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if missing():
-        pytest.skip(f"{' and '.join(missing())} not found: apt-get install chromium chromium-driver")
-    with started() as browser:
-        yield browser
 
 
 def test_runs_are_listed_by_name_and_the_printed_link_shows_them_side_by_side(

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from browser import Browser, missing, started
+from browser import Browser
 from make_study import CLASSES, HOSTILE, make_study
 
 from tl_sweep.report.charts import charts_of
@@ -213,14 +213,6 @@ def luminance(colour: str) -> float:
     shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if missing():
-        pytest.skip(f"{' and '.join(missing())} not found: apt-get install chromium chromium-driver")
-    with started() as browser:
-        yield browser
 
 
 TAB, ENTER = "\ue004", "\ue007"

@@ -141,7 +141,8 @@ def _read_outcomes(path: Path) -> dict[str, Outcomes]:
     import pyarrow.parquet as parquet
 
     try:
-        table = parquet.read_table(path, columns=["split", "id", "label", "predicted"])
+        with parquet.ParquetFile(path) as file:  # read_table takes twice as long for a file this small
+            table = file.read(columns=["split", "id", "label", "predicted"], use_threads=False)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} is damaged") from error
     splits = {split: table.filter(arrow.equal(table["split"], split)) for split in ("val", "test")}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from tl_sweep.report.selection import line_of
 from tl_sweep.report.study import Gain, Interval, Row
 from tl_sweep.report.transfer import ALL
 
@@ -60,7 +61,7 @@ def strategies(rows: Sequence[Row], path: Path) -> None:
             axes.barh(height, value, color=colour, alpha=0.35)
             axes.errorbar(value, height, xerr=spread, color=colour, capsize=3)
             axes.text(1, height, f"{value:.1f}", va="center", fontsize=9)
-        axes.set_yticks(range(len(ranked)), [row.strategy for row in ranked])
+        axes.set_yticks(range(len(ranked)), [line_of(row) for row in ranked])
         axes.set(title=backbone, xlabel="test accuracy (%)", xlim=(0, 100))
     figure.savefig(path, dpi=110)
 
@@ -75,8 +76,9 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
         acc, spread = zip(*map(_percent, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
         colour = "tab:gray" if line.strategy == "scratch" else None
+        name = f"{line.backbone} {line.strategy}" if len({other.backbone for other in lines}) > 1 else line.strategy
         bars = axes.errorbar(
-            x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=line.strategy, color=colour
+            x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=name, color=colour
         )
         for shot, value, needs in zip(line.shots, acc, line.scratch_needs, strict=True):
             if needs is not None:

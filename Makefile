@@ -7,10 +7,10 @@ export MPLBACKEND := Agg
 TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help sweep report test test-slow test-faults check bench ui lock letters clean
+.PHONY: help sweep report test test-slow test-faults check bench bench-sweeps ui lock letters clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 sweep: $(READY) ## install, then run the embedded sweep: 90 combinations on handwritten digits, about five minutes
 	$(BIN)/python -m tl_sweep.train -m sweep=quickstart hydra.launcher.n_jobs=2
@@ -35,6 +35,9 @@ check: $(READY) ## lint, types, import direction
 
 bench: $(READY) ## measure against a hand-written loop; prints tables (about an hour; BENCH="images=128 repeats=1" is quicker)
 	$(BIN)/python scripts/bench.py $(BENCH)
+
+bench-sweeps: $(READY) ## measure what a sweep costs besides its training, up to 2,000 runs (a quarter of an hour)
+	$(BIN)/python scripts/bench_sweeps.py $(BENCH)
 
 ui: $(READY) ## open the recorded runs on http://127.0.0.1:5000
 	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1

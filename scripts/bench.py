@@ -391,16 +391,14 @@ PARTS = {  # functions of ours by file; what one of them calls counts as its own
     "test and what is written": ("results.py", "test_and_save"),
     "of that: figures, learning curves": ("figures.py", "curves"),
     "of that: figures, confusion matrix": ("figures.py", "confusion"),
-    "MLflow: start": ("store.py", "open"),
-    "MLflow: metrics": ("store.py", "_send_metrics"),
-    "MLflow: end": ("store.py", "close"),
 }
 
 
 def print_profile(bench: Bench, name: str) -> None:
     """Seconds of a first and of a further job of the ``freeze=all`` grid by part, under Python's profiler.
 
-    The frozen stages run inside the first epoch, the first validation and the test, and count there, too.
+    The frozen stages run inside the first epoch, the first validation and the test, and count there, too. MLflow is
+    told by a thread of its own, beside all of it.
     """
     bench.caches += 1
     jobs = {"first job": bench.config(name, "all"), "a further one": bench.config(name, "all", optim={"lr": 0.03})}
@@ -463,6 +461,8 @@ def main() -> None:
     with errors_for_people():
         values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
     models, num_train = values["models"].split(","), int(values["images"])
+    if values["out"]:
+        Path(values["out"]).mkdir(parents=True, exist_ok=True)
     table = Table("work", "tl_sweep", "reference", "ratio", "target")
     console = Console(width=190)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +18,9 @@ from make_runs import grid, make_runs
 from tl_sweep import compare
 from tl_sweep.compare import filtered, study_of
 from tl_sweep.config import Config
+from tl_sweep.report.advice import command_of, options_of
 from tl_sweep.report.analysis import Question
+from tl_sweep.report.choice import choose
 from tl_sweep.report.study import Row, Study
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 from tl_sweep.types import UserError
@@ -209,8 +212,9 @@ def test_without_a_baseline_nothing_is_compared_with_it_and_a_note_says_so(
 def test_runs_that_did_not_finish_are_listed_with_the_reason(made: list[RunRecord], tmp_path: Path) -> None:
     failed = replace(made[0], status="FAILED", tags=made[0].tags | {"error": "no space\nleft"})
     killed = replace(made[1], status="KILLED")
-    found = study([failed, killed, *made[2:]], tmp_path)
-    assert left_out(found)["failed: no space"] == (failed.name,)
+    too = replace(made[2], status="FAILED", tags=made[2].tags | {"error": "out of memory"})
+    found = study([failed, killed, too, *made[3:]], tmp_path)
+    assert left_out(found)["failed"] == (f"{failed.name} (no space)", f"{too.name} (out of memory)")
     assert left_out(found)["not finished: stopped"] == (killed.name,)
 
 
@@ -223,16 +227,46 @@ def test_a_run_without_a_finite_metric_is_listed(made: list[RunRecord], tmp_path
 def test_a_run_without_predictions_is_listed(own: Path, tmp_path: Path) -> None:
     runs = records_in(own)
     (Path(runs[0].tags["folder"]) / "predictions.parquet").unlink()
-    (why,) = (why for why, names in left_out(study(runs, tmp_path)).items() if runs[0].name in names)
-    assert why.startswith("its predictions cannot be read: ")
+    (name,) = left_out(study(runs, tmp_path))["its predictions cannot be read"]
+    assert name.startswith(f"{runs[0].name} (")
+    assert name.endswith("is gone)")
 
 
 def test_damaged_predictions_are_listed(own: Path, tmp_path: Path) -> None:
     runs = records_in(own)
     path = Path(runs[0].tags["folder"]) / "predictions.parquet"
     path.write_bytes(path.read_bytes()[:1000])
-    (why,) = (why for why, names in left_out(study(runs, tmp_path)).items() if runs[0].name in names)
-    assert why.endswith("is damaged")
+    (name,) = left_out(study(runs, tmp_path))["its predictions cannot be read"]
+    assert name.startswith(f"{runs[0].name} (")
+    assert name.endswith("is damaged)")
+
+
+def test_runs_that_something_else_recorded_are_listed(made: list[RunRecord], tmp_path: Path) -> None:
+    foreign = replace(made[0], params={}, tags={"mlflow.user": "somebody"})
+    (name,) = left_out(study([foreign, *made[1:]], tmp_path))["not recorded as this version of tl_sweep records runs"]
+    assert name.startswith(f"{foreign.name} (no backbone, strategy, ")
+
+
+def test_a_damaged_configuration_costs_the_speed_and_the_pictures(own: Path, tmp_path: Path) -> None:
+    runs = records_in(own)
+    for run in runs:
+        (Path(run.tags["folder"]) / "config.yaml").write_text("model: {name: [")
+    found = study(runs, tmp_path)
+    assert all(math.isnan(r.inference_images_per_s) for r in found.rows)
+    assert not any(mistake.picture for r in found.rows for mistake in r.mistakes)
+
+
+def test_a_network_without_its_hidden_layers_is_another_one(made: list[RunRecord], tmp_path: Path) -> None:
+    pooled = [
+        replace(run, tags=run.tags | {"pooled": "yes", "key": f"{run.tags['key']} pooled"})
+        for run in only(made, freeze__name="scratch none")
+    ]
+    found = study([*made, *pooled], tmp_path)
+    assert {r.backbone for r in found.rows if r.strategy == "scratch"} == {"resnet18", "resnet18 (pooled)"}
+    (scratch,) = (
+        r for r in found.rows if (r.backbone, r.strategy) == ("resnet18", "scratch") and ("data.shots", "5") in r.axes
+    )
+    assert not any(name.endswith("pooled") for name in scratch.run_ids)
 
 
 def test_runs_from_other_weights_of_one_name_are_never_mixed_in(made: list[RunRecord], tmp_path: Path) -> None:
@@ -302,6 +336,25 @@ def test_a_missing_cell_is_listed(made: list[RunRecord], tmp_path: Path) -> None
     assert left_out(found) == {"no finished run": ("resnet18 · all · data.shots=25",)}
 
 
+def with_source(runs: list[RunRecord], source: str) -> list[RunRecord]:
+    """The same runs, as if started from ``source``."""
+    return [
+        replace(
+            run,
+            params=run.params | {"model.weights": source},
+            tags=run.tags | {"key": f"{run.tags['key']} {source}"},
+        )
+        for run in runs
+    ]
+
+
+def test_a_missing_source_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
+    poorer = with_source(only(made, freeze__name="all", data__shots="5"), "letters_clean")
+    letters = with_source(only(made, freeze__name="all"), "letters")
+    found = study([*only(made, freeze__name="scratch none"), *letters, *poorer], tmp_path)
+    assert left_out(found)["no finished run"] == ("resnet18 · all · letters_clean · data.shots=25",)
+
+
 def test_runs_on_other_files_are_never_mixed_in(made: list[RunRecord], tmp_path: Path) -> None:
     old = [replace(run, tags=run.tags | {"data.fingerprint": "other"}, started_s=1.0) for run in made[:4]]
     found = study([*old, *made[4:]], tmp_path)
@@ -350,6 +403,78 @@ def test_gains_by_labels_and_what_scratch_needs(made: list[RunRecord], tmp_path:
     assert needs is not None
     assert 5 < needs < 25  # scratch with 25 labels is better than frozen features with 5
     assert "resnet18: scratch does not reach none with up to 25 labels per class, in the mean" in found.crossings
+
+
+def test_lines_of_another_image_size_are_compared_with_scratch_of_that_size(
+    made: list[RunRecord], tmp_path: Path
+) -> None:
+    larger = [
+        replace(
+            run,
+            params=run.params | {"data.image_size": "64"},
+            tags=run.tags | {"key": f"{run.tags['key']} larger"},
+        )
+        for run in made
+    ]
+    found = study([*made, *larger], tmp_path)
+    lines = {line.name: line for line in found.gains}
+    size = made[0].params["data.image_size"]
+    assert lines.keys() == {f"{name}, {px}" for name in STRATEGIES for px in (size, "64")}
+    assert lines["all, 64"].scratch_needs == lines[f"all, {size}"].scratch_needs
+    assert "resnet18, 64: scratch does not reach none with up to 25 labels per class, in the mean" in found.crossings
+
+
+def test_shares_of_the_labels_are_lines_of_their_own_beside_numbers_of_them(
+    made: list[RunRecord], tmp_path: Path
+) -> None:
+    shares = [
+        replace(
+            run,
+            params=run.params
+            | {"data.shots": "null", "data.fraction": {"5": "0.1", "25": "0.5"}[run.params["data.shots"]]},
+            tags=run.tags | {"key": f"{run.tags['key']} share"},
+        )
+        for run in made
+    ]
+    lines = {line.name: line for line in study([*made, *shares], tmp_path).gains}
+    assert {name: line.shots for name, line in lines.items()} == {
+        **dict.fromkeys(STRATEGIES, ("5", "25")),
+        **{f"{name}, shares": ("0.1", "0.5") for name in STRATEGIES},
+    }
+    needs = lines["all, shares"].scratch_needs[0]
+    assert needs is not None
+    assert 0.1 < needs < 0.5
+
+
+def test_depth_and_the_control_are_recommended_as_they_are_typed(made: list[RunRecord]) -> None:
+    (one,) = only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0", seed="0")
+    depth = replace(one, tags=one.tags | {"strategy": "depth"}, params=one.params | {"freeze.frozen_stages": "3"})
+    control = replace(
+        one,
+        tags=one.tags | {"strategy": "all", "control": "random features"},
+        params=one.params | {"model.weights": "null"},
+    )
+    assert [options_of(cell) for cell in choose([depth])] == ["freeze=depth freeze.frozen_stages=3"]
+    assert [options_of(cell) for cell in choose([control])] == ["freeze=all model.weights=null"]
+
+
+def test_the_command_draws_the_same_subsets(made: list[RunRecord]) -> None:
+    runs = [
+        replace(run, params=run.params | {"seed": "0", "data.subset_seed": run.params["seed"]})
+        for run in only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0")
+    ]
+    (cell,) = choose(runs)
+    assert command_of(cell).endswith("data.subset_seed=0,1,2 seed=0")
+    assert "subset_seed" not in command_of(
+        choose(only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0"))[0]
+    )
+
+
+def test_seconds_from_unlike_machines_are_pointed_out(made: list[RunRecord], tmp_path: Path) -> None:
+    assert not any("seconds were taken" in note for note in study(made, tmp_path).notes)
+    elsewhere = [replace(run, tags=run.tags | {"host": "other", "device": "cuda:0"}) for run in made[:18]]
+    (note,) = (note for note in study([*elsewhere, *made[18:]], tmp_path).notes if "seconds were taken" in note)
+    assert "other (cuda:0)" in note
 
 
 def test_the_recommendation_names_setting_interval_and_command(made: list[RunRecord], tmp_path: Path) -> None:

@@ -150,6 +150,16 @@ def test_too_much_is_frozen_where_what_learns_more_does_better() -> None:
     points = curve([0.4, 0.5, 0.5, 0.5, 0.5, 0.5], train_acc=0.51)
     assert diagnosis(frozen, points, (), [frozen, free], False).startswith("underfits")
     assert diagnosis(frozen, points, (), [frozen], False) == ""
+    assert diagnosis(frozen, points[-1:], (), [frozen, free], False).startswith("underfits")  # solved at once
+
+
+def test_a_training_loss_that_rises_again_says_that_the_rate_is_too_high() -> None:
+    one = cell()
+    points = curve([0.5, 0.6, 0.7, 0.7, 0.7, 0.7], train_acc=0.72)
+    rising = [
+        replace(point, train_loss=loss) for point, loss in zip(points, [0.9, 0.5, 0.6, 0.8, 1.1, 1.3], strict=True)
+    ]
+    assert diagnosis(one, rising, (), [one], False).startswith("the rate is too high")
 
 
 def test_the_gravest_is_said_first() -> None:

@@ -1,4 +1,4 @@
-"""The launcher for one machine: what a job gets, what it tells, and what its end costs the others."""
+"""Launchers: what a job gets, what it tells, and what its end costs the others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import launched
 import pytest
@@ -23,6 +24,8 @@ from hydra.types import HydraContext, TaskFunction
 from hydra_plugins.tl_sweep_processes import ProcessesConfig, _pool
 from hydra_plugins.tl_sweep_processes._job import JobSpec
 from hydra_plugins.tl_sweep_processes._pool import PRELOADED, Pool, slots, threads_of_each, visible_gpus
+from hydra_plugins.tl_sweep_processes._remote import Work
+from hydra_plugins.tl_sweep_slurm import SlurmConfig, _queue
 from tl_sweep import train
 from tl_sweep.config import conf_dir
 from tl_sweep.types import UserError
@@ -246,3 +249,64 @@ def test_ctrl_c_stops_the_running_jobs_and_starts_no_other(specs: Specs, tmp_pat
     thread.join()
     assert not any(map(is_running, pids))
     assert not (tmp_path / "asleep-2").exists()
+
+
+# --- on another machine: submitit's own processes here stand for a cluster's
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[JobReturn]]:
+    """``run_in_queue`` with submitit's local executor in the place of its SLURM executor."""
+    submitit = pytest.importorskip("submitit")
+    monkeypatch.setattr(submitit, "SlurmExecutor", submitit.LocalExecutor)
+    submitted: list[Any] = []
+    submit = _queue.SlurmEngine.submit
+
+    def submit_and_remember(engine: _queue.SlurmEngine, works: Sequence[Work]) -> list[Any]:
+        submitted.extend(jobs := submit(engine, works))
+        return jobs
+
+    monkeypatch.setattr(_queue.SlurmEngine, "submit", submit_and_remember)
+    monkeypatch.setattr(
+        _queue.SlurmEngine, "_queued", lambda engine: {job.job_id for job in submitted if not job.done()}
+    )
+    monkeypatch.setattr(_queue, "_state_of", lambda job_id: "FAILED")
+    monkeypatch.setattr(_queue, "ASK_EVERY_S", 0.5)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])]))
+
+    def launch(specs: list[JobSpec], **settings: Any) -> list[JobReturn]:
+        return _queue.run_in_queue(
+            specs, SlurmConfig(submitit_folder=str(tmp_path / "slurm"), signal_delay_s=30, **settings)
+        )
+
+    return launch
+
+
+def test_in_a_queue_each_job_has_its_own_process_and_results_come_in_order(
+    specs: Specs, slurm: Callable[..., list[JobReturn]], tmp_path: Path
+) -> None:
+    told = values(slurm(specs(launched.tell_surroundings, 2), cpus_per_task=1, env_set={"SHAPE": "round"}))
+    assert [answer["seed"] for answer in told] == [0, 1]
+    assert [answer["SHAPE"] for answer in told] == ["round"] * 2
+    assert [answer["threads"] for answer in told] == [1, 1]
+    assert [answer["directory"] for answer in told] == [str(tmp_path)] * 2
+    assert len({answer["pid"] for answer in told} | {os.getpid()}) == 3
+
+
+def test_in_a_queue_a_killed_job_is_submitted_again_and_one_that_fails_is_not(
+    specs: Specs, slurm: Callable[..., list[JobReturn]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (returned,) = slurm(specs(launched.die_once, 1), max_retries=1)
+    assert returned.return_value == 0.0
+    assert "trying it again" in capsys.readouterr().out
+    (reason,) = reasons(slurm(specs(launched.die_always, 1), max_retries=0))
+    assert reason.startswith("was ended by SLURM (FAILED); its log: ")
+    assert reasons(slurm(specs(launched.fail, 1), max_retries=1)) == ["no such thing; mend it"]
+    assert capsys.readouterr().out == ""
+
+
+def test_without_a_cluster_the_sweep_is_refused(specs: Specs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="srun"):
+        _queue.run_in_queue(specs(launched.fail, 1), SlurmConfig())

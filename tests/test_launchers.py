@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +22,14 @@ LAUNCHERS = {
     "two at once": ("hydra.launcher.n_jobs=2",),
     "in one process": ("hydra/launcher=basic",),
     "on ray": ("hydra/launcher=ray",),
+    "on slurm": ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1"),
 }
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra: ray)")
+needs_slurm = pytest.mark.skipif(
+    importlib.util.find_spec("submitit") is None or shutil.which("sbatch") is None,
+    reason="no SLURM cluster here (scripts/slurm_on_loopback.sh starts one), or no submitit (extra: slurm)",
+)
+OTHERS = ["two at once", pytest.param("on ray", marks=needs_ray), pytest.param("on slurm", marks=needs_slurm)]
 pytestmark = pytest.mark.slow
 
 
@@ -55,7 +62,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[s
     return numbers(folder)
 
 
-@pytest.mark.parametrize("way", ["two at once", "in one process", pytest.param("on ray", marks=needs_ray)])
+@pytest.mark.parametrize("way", ["in one process", *OTHERS])
 def test_every_launcher_gives_the_same_numbers(
     tmp_path: Path, reference: dict[str, list[dict[str, float]]], way: str
 ) -> None:
@@ -75,7 +82,7 @@ def pid_of_first_job(folder: Path) -> int:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("way", ["two at once", pytest.param("on ray", marks=needs_ray)])
+@pytest.mark.parametrize("way", OTHERS)
 def test_a_job_whose_process_is_killed_is_tried_again_and_ends_with_the_same_numbers(tmp_path: Path, way: str) -> None:
     words = ("freeze=none", "seed=0,1", "data.shots=20", "epochs=12", *WORDS[4:])
     output(start(tmp_path / "whole", *words, *LAUNCHERS["one after the other"]))

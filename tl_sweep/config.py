@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import II, MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from tl_sweep.types import Misfit, UserError, did_you_mean
 
@@ -242,8 +244,15 @@ def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
 
 
 def from_yaml(text: str) -> Config:
-    """The inverse of what a run writes down: ``to_dict`` as YAML. It was checked before the run."""
-    config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
+    """The inverse of what a run writes down: ``to_dict`` as YAML. It was checked before the run.
+
+    Raises:
+        UserError: it is damaged, or has keys that this version does not know.
+    """
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
+    except (OmegaConfBaseException, YAMLError, TypeError) as error:
+        raise UserError(f"not a configuration that a run of this version wrote down: {error}") from error
     assert isinstance(config, Config)
     return config
 

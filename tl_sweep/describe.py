@@ -58,6 +58,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
     model, head_lr = run.state.model, head_lr_of(config)
     tags = {
         "backbone": architecture_label(config.model),
+        "pooled": "yes" if model.pooled else "",
         "strategy": config.freeze.name,
         "init": text_of(config.model.weights) if run.weights else "random",
         "trainable": ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),

@@ -32,7 +32,15 @@ TIMED_S = 0.5  # at least
 
 
 def config_of(run: RunRecord, files: Files) -> Config:
-    return from_yaml(files(run, "config.yaml").read_text())
+    """
+    Raises:
+        UserError: its file is gone or damaged.
+    """
+    path = files(run, "config.yaml")
+    try:
+        return from_yaml(path.read_text())
+    except (OSError, ValueError, UserError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -96,8 +104,11 @@ class Speeds:
 
 
 def _remembered(config: Config, path: Path) -> float:
+    import torch
+
     network = f"{architecture_label(config.model)} {config.data.image_size} px{' pooled' * uses_pooled_head(config)}"
-    name = f"{platform.node()}: {network}"
+    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
+    name = f"{platform.node()}, {where}: {network}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}

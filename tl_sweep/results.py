@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tl_sweep.config import Config
 from tl_sweep.report import figures
+from tl_sweep.report.evidence import PREDICTIONS, PROBABILITY
 from tl_sweep.tracking.record import metric_lines
 from tl_sweep.training.checkpoint import TENSORS, save_checkpoint
 from tl_sweep.training.evaluate import confusion_counts, final_metrics, predict
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tl_sweep.assemble import Run
-
-
-PREDICTIONS = "predictions.parquet"
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def write_whole(frame: pd.DataFrame, path: Path) -> None:
 
 def log_probabilities(frame: pd.DataFrame, split: str, class_names: tuple[str, ...]) -> Tensor:
     """Of a split's images, float64 (N, K); they give the metrics that the logits would."""
-    chosen = frame[frame["split"] == split][[f"p/{name}" for name in class_names]]
+    chosen = frame[frame["split"] == split][[PROBABILITY + name for name in class_names]]
     return torch.tensor(chosen.to_numpy()).clamp_min(torch.finfo(torch.float64).tiny).log()
 
 
@@ -103,7 +101,7 @@ def prediction_frame(run: Run, split: str, indices: np.ndarray, logits_NK: Tenso
             "predicted": [names[label] for label in logits_NK.argmax(1).tolist()],
         }
     )
-    return frame.assign(**{f"p/{name}": probabilities_NK[:, k] for k, name in enumerate(names)})
+    return frame.assign(**{PROBABILITY + name: probabilities_NK[:, k] for k, name in enumerate(names)})
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -47,14 +47,18 @@ class Files:
         """The file ``name`` of ``run``.
 
         Raises:
-            UserError: it is neither here nor in the store.
+            UserError: it is neither here nor in the store, or its folder may not be read.
         """
         folder = Path(run.tags.get("folder", ""))
-        if folder not in self.ids:
-            self.ids[folder] = own_id(folder)
         own = folder / name
-        if run.tags.get("run.id", self.ids[folder]) == self.ids[folder] and own.exists():  # else a later run of its key
-            return own
+        try:
+            if folder not in self.ids:
+                self.ids[folder] = own_id(folder)
+            is_own = run.tags.get("run.id", self.ids[folder]) == self.ids[folder]  # not a later run's of its key
+            if is_own and own.exists():
+                return own
+        except PermissionError as error:
+            raise UserError(f"{own}: {error.strerror}") from error
         if self.uri is None or not run.run_id:
             raise UserError(f"{own} is gone")
         brought = self.weights_dir.parent / "runs" / run.run_id

@@ -37,6 +37,9 @@ log = logging.getLogger("tl_sweep")
 ConfigStore.instance().store(name="schema", node=Config, provider="tl_sweep")
 
 
+STOPPED_BY: dict[type[BaseException], str] = {KeyboardInterrupt: "the keyboard", Terminated: "SIGTERM"}
+
+
 @dataclass(frozen=True)
 class Position:
     """Where a job stands in its sweep; a single run is job 1 of 1 of no sweep."""
@@ -65,8 +68,8 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
         with open_store(config) as store:
             metrics = train_and_test(config, folder, position, tracker, store)
         status = "FINISHED"
-    except KeyboardInterrupt as stop:
-        log.info("stopped by %s", "SIGTERM" if isinstance(stop, Terminated) else "the keyboard")
+    except (KeyboardInterrupt, SystemExit) as stop:  # SystemExit: the launcher's own way of ending a job
+        log.info("stopped by %s", STOPPED_BY.get(type(stop), "its launcher"))
         status = "KILLED"
         raise
     except Exception as error:

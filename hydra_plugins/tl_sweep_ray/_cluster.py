@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import cloudpickle
 from hydra.core.utils import JobReturn
 
-from hydra_plugins.tl_sweep_processes._board import Board
-from hydra_plugins.tl_sweep_processes._job import Failure, JobSpec, Success, as_return, run
+from hydra_plugins.tl_sweep_processes._job import Failure, JobSpec, Success
+from hydra_plugins.tl_sweep_processes._remote import Work, run_here, run_remotely
 from hydra_plugins.tl_sweep_ray import RayConfig
-from tl_sweep.command import terminable
 from tl_sweep.types import UserError
 
 LOOK_EVERY_S = 1.0
+STOP_WITHIN_S = 30.0
 
 
 def run_on_cluster(specs: Sequence[JobSpec], settings: RayConfig) -> list[JobReturn]:
@@ -27,55 +25,42 @@ def run_on_cluster(specs: Sequence[JobSpec], settings: RayConfig) -> list[JobRet
         UserError: Ray is not installed, or there is no cluster at ``address``.
         KeyboardInterrupt: once the running jobs have been asked to stop.
     """
-    with cluster(settings) as ray, Board(len(specs)) as board, terminable():
-        remote = ray.remote(num_cpus=settings.num_cpus, num_gpus=settings.num_gpus, max_retries=0)(run_on_worker)
+    with cluster(settings) as ray:
+        engine = RayEngine(ray, settings)
+        return run_remotely(specs, engine, settings.env_set, int(settings.num_cpus), settings.max_retries)
 
-        def submit(place: int) -> Any:
-            board.started(place)
-            return remote.remote(cloudpickle.dumps(specs[place]), os.getcwd(), settings.env_set, int(settings.num_cpus))
 
-        running = {submit(place): place for place in range(len(specs))}
-        tries, returns = [1] * len(specs), {}
+class RayEngine:
+    """A handle is a reference to the task's result."""
+
+    def __init__(self, ray: Any, settings: RayConfig) -> None:
+        self.ray = ray
+        shares = {"num_cpus": settings.num_cpus, "num_gpus": settings.num_gpus}
+        self.task = ray.remote(**shares, max_retries=0)(run_here)
+        self.submitted: list[Any] = []
+
+    def submit(self, works: Sequence[Work]) -> list[Any]:
+        references = [self.task.remote(work) for work in works]
+        self.submitted += references
+        return references
+
+    def wait(self, handles: Sequence[Any]) -> list[Any]:
+        ended: list[Any] = self.ray.wait(list(handles), timeout=LOOK_EVERY_S)[0]
+        return ended
+
+    def outcome(self, handle: Any) -> tuple[Success | Failure, bool]:
         try:
-            while running:
-                for reference in ray.wait(list(running), timeout=LOOK_EVERY_S)[0]:
-                    place = running.pop(reference)
-                    outcome, again = outcome_of(ray, reference)
-                    if isinstance(outcome, Failure) and again and tries[place] <= settings.max_retries:
-                        board.say(f"job {place + 1} {outcome.reason}: trying it again")
-                        tries[place] += 1
-                        running[submit(place)] = place
-                        continue
-                    returns[place] = as_return(specs[place], outcome)
-                    board.ended(place, isinstance(outcome, Success))
-        except KeyboardInterrupt:
-            for reference in running:
-                ray.cancel(reference)  # a KeyboardInterrupt in the task
-            ray.wait(list(running), num_returns=len(running), timeout=30)
-            raise
-    return [returns[place] for place in range(len(specs))]
+            outcome: Success | Failure = self.ray.get(handle)
+            return outcome, False
+        except self.ray.exceptions.RayTaskError as error:
+            return Failure(f"{type(error.cause).__name__}: {error.cause}"), False
+        except self.ray.exceptions.RayError as error:
+            return Failure(f"lost its worker ({type(error).__name__})"), True
 
-
-def run_on_worker(pickled_spec: bytes, directory: str, env_set: dict[str, str], num_threads: int) -> Success | Failure:
-    """On a worker: in the same directory, by its path, with ``env_set`` and as many threads as its share of CPUs."""
-    import torch
-
-    os.makedirs(directory, exist_ok=True)
-    os.chdir(directory)
-    os.environ.update(env_set)
-    torch.set_num_threads(max(1, num_threads))
-    return run(pickled_spec)
-
-
-def outcome_of(ray: Any, reference: Any) -> tuple[Success | Failure, bool]:
-    """What became of a task, and whether trying again makes sense: where not the job failed but what it ran on."""
-    try:
-        outcome: Success | Failure = ray.get(reference)
-        return outcome, False
-    except ray.exceptions.RayTaskError as error:
-        return Failure(f"{type(error.cause).__name__}: {error.cause}"), False
-    except ray.exceptions.RayError as error:
-        return Failure(f"lost its worker ({type(error).__name__})"), True
+    def stop(self) -> None:
+        for reference in self.submitted:
+            self.ray.cancel(reference)  # a KeyboardInterrupt in the task; nothing where it has ended
+        self.ray.wait(self.submitted, num_returns=len(self.submitted), timeout=STOP_WITHIN_S)
 
 
 @contextmanager

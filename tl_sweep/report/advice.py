@@ -9,11 +9,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 from tl_sweep.config import field_paths
-from tl_sweep.report.choice import NO_SOURCE, WEIGHTS, Candidate, Cell, seed_of
+from tl_sweep.report.choice import WEIGHTS, Candidate, Cell, seed_of
 from tl_sweep.report.curves import good_rates
 from tl_sweep.report.selection import line_of, task_of
 from tl_sweep.report.study import Arrival, Comparison, Interval, Recommendation, Row
 from tl_sweep.report.verdict import FEWEST_SEEDS, best_of, scratch_of, ways_to_tell
+from tl_sweep.tracking.record import RunRecord
 
 FEW_TRIALS = 3
 NOISY_CHOICE = 0.02  # standard error of a difference in validation accuracy that settings were chosen by
@@ -47,7 +48,7 @@ def recommend(rows: Mapping[Cell, Row]) -> Recommendation:
     cell = next(cell for cell, row in rows.items() if row is advised)
     return Recommendation(
         task=task_of(advised).label,
-        text=" ".join(_sentences(advised, best, rows.values())),
+        text=" ".join(_sentences(advised, options_of(cell), best, rows.values())),
         evidence=tuple(_evidence(advised, best, rows)),
         would_change=tuple(_would_change(advised, rows.values())),
         command=command_of(cell),
@@ -60,10 +61,19 @@ def name_in(row: Row, rows: Collection[Row]) -> str:
     return f"{row.backbone} {line_of(row)}" if several else line_of(row)
 
 
-def _sentences(advised: Row, best: Row, rows: Collection[Row]) -> Iterator[str]:
-    setting, source = setting_of(advised), dict(advised.axes).get(WEIGHTS, NO_SOURCE)
-    weights = "" if source == NO_SOURCE else f" model.weights={source}"
-    yield f"Use {advised.backbone} with freeze={advised.strategy}{weights}{f' ({setting})' if setting else ''}."
+def options_of(cell: Cell) -> str:
+    """Its strategy and source, as they are typed."""
+    run = cell.runs[0]
+    words = [f"freeze={run.tags['strategy']}"]
+    if (frozen := run.params.get("freeze.frozen_stages", "null")) != "null":
+        words.append(f"freeze.frozen_stages={frozen}")
+    random = run.params.get(WEIGHTS) == "null" and not cell.is_scratch
+    return " ".join([*words, *(f"model.weights={source}" for source in cell.source or ("null",) * random)])
+
+
+def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> Iterator[str]:
+    setting = setting_of(advised)
+    yield f"Use {advised.backbone} with {options}{f' ({setting})' if setting else ''}."
     yield (
         f"Expect {percent(advised.test_acc.estimate)} on images like the test images "
         f"(95 % interval {100 * advised.test_acc.low:.1f} to {100 * advised.test_acc.high:.1f})."
@@ -154,11 +164,16 @@ def _seeds(row: Row) -> str:
 
 def command_of(cell: Cell) -> str:
     """Trains the chosen setting again, with each of its seeds."""
+    subsets = {run.params["seed"]: run.params.get("data.subset_seed", run.params["seed"]) for run in cell.runs}
+    follow = all(seed == subset for seed, subset in subsets.items())  # the default
+    subsets_drawn = dict.fromkeys(run.params.get("data.subset_seed", "") for run in cell.runs)
+    drawn = [] if follow else [f"data.subset_seed={','.join(subsets_drawn)}"]
     seeds = ",".join(dict.fromkeys(run.params["seed"] for run in cell.runs))
+    dropped = NOT_THE_SETTING | {"data.subset_seed"} if drawn else NOT_THE_SETTING
     overrides = WORDS.findall(cell.runs[0].tags.get("overrides", ""))
-    kept = [shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] not in NOT_THE_SETTING]
+    kept = [shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] not in dropped]
     kept = [word for word in kept if not word.startswith("hydra")]
-    return " ".join(["python -m tl_sweep.train -m", *kept, f"seed={seeds}"])
+    return " ".join(["python -m tl_sweep.train -m", *kept, *drawn, f"seed={seeds}"])
 
 
 def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
@@ -199,9 +214,18 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
             )
         if cell.is_scratch and _longest_won(cell):
             yield f"{row.label}: its longest schedule ({cell.chosen.epochs} epochs) won; a longer one may do better"
+    machines = sorted({_machine(run) for cell in rows for run in cell.runs})
+    if len(machines) > 1:
+        yield f"{dataset}: seconds were taken in different places and do not compare: {'; '.join(machines)}"
     without = sorted({cell.backbone for cell in rows if scratch_of(cell, rows) is None})
     if without:
         yield f"{dataset}: no baseline for {', '.join(without)}: add freeze=scratch"
+
+
+def _machine(run: RunRecord) -> str:
+    where = run.tags.get("device", "")
+    threads = f", {run.tags['threads']} threads" if where == "cpu" and "threads" in run.tags else ""
+    return f"{run.tags.get('host', 'an unknown machine')} ({where}{threads})"
 
 
 def _error_of_choice(row: Row) -> float:

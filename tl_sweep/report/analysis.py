@@ -80,12 +80,12 @@ def _incomplete(runs: Sequence[RunRecord], cells: Sequence[Cell]) -> list[Exclud
     compared = {id(run) for cell in cells for candidate in cell.candidates for run in candidate.runs}
     left = tuple(run.name for run in runs if id(run) not in compared)
     found = [Excluded("their setting lacks a seed that others have, so that it was not compared", left)] if left else []
-    names = dict.fromkeys((cell.backbone, cell.strategy) for cell in cells)
+    there = {(cell.backbone, cell.strategy, *cell.source, cell.task) for cell in cells}
     missing = [
         " · ".join([*name, *(f"{key}={value}" for key, value in task)])
         for task in dict.fromkeys(cell.task for cell in cells)
-        for name in names
-        if not any((cell.backbone, cell.strategy) == name and cell.task == task for cell in cells)
+        for name in dict.fromkeys((cell.backbone, cell.strategy, *cell.source) for cell in cells)
+        if (*name, task) not in there
     ]
     return [*found, *([Excluded("no finished run", tuple(missing))] if missing else [])]
 

@@ -39,7 +39,7 @@ class Chart:
 
 
 def palette_of(study: Study) -> Palette:
-    return Palette([*map(line_of, study.rows), *(gain.strategy for gain in study.gains)])
+    return Palette([*map(line_of, study.rows), *(gain.name for gain in study.gains)])
 
 
 def charts_of(study: Study, catalogue: Catalogue) -> list[Chart]:
@@ -248,7 +248,7 @@ def _labels(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
 def _label_figure(lines: Sequence[Gain], palette: Palette) -> Figure:
     every = {labels for line in lines for labels in line.shots}
     shots = sorted(every, key=lambda labels: math.inf if labels == ALL else float(labels))
-    ordered = sorted(lines, key=lambda line: palette.order(line.strategy))
+    ordered = sorted(lines, key=lambda line: palette.order(line.name))
     leads = [lead for labels in shots for lead in _lead_at(labels, lines)]
     shares = all(labels == ALL or float(labels) < 1 for labels in shots)
     title = "share of the training images" if shares else "labelled images per class"
@@ -265,14 +265,14 @@ def _label_figure(lines: Sequence[Gain], palette: Palette) -> Figure:
 
 def _label_line(line: Gain, shots: Sequence[str], shift: float, palette: Palette) -> Figure:
     """shift: in line widths, so that intervals do not cover each other."""
-    return palette.line(line.strategy) | {
+    return palette.line(line.name) | {
         "x": [round(shots.index(labels) + 0.02 * shift, 3) for labels in line.shots],
         "y": [percent(acc.estimate) for acc in line.test_acc],
         "customdata": list(line.shots),
         "error_y": {
             "array": [percent(acc.high - acc.estimate) for acc in line.test_acc],
             "arrayminus": [percent(acc.estimate - acc.low) for acc in line.test_acc],
-            "color": palette.colour(line.strategy),
+            "color": palette.colour(line.name),
             "thickness": 1.2,
             "width": 3,
         },
@@ -301,7 +301,7 @@ def _lead_shape(labels: str, line: Gain, acc: Interval, needs: float, shots: Seq
         "x1": _place_of(needs, shots),
         "y0": height,
         "y1": height,
-        "line": {"color": palette.colour(line.strategy), "dash": "dot", "width": 2},
+        "line": {"color": palette.colour(line.name), "dash": "dot", "width": 2},
     }
 
 

@@ -70,6 +70,11 @@ class Cell:
         return tuple((key, value) for key, value in self.axes if key != WEIGHTS)
 
     @property
+    def source(self) -> tuple[str, ...]:
+        """Its weights, where sources vary and it has one."""
+        return tuple(value for key, value in self.axes if key == WEIGHTS and value != NO_SOURCE)
+
+    @property
     def is_scratch(self) -> bool:
         return self.strategy == "scratch"
 
@@ -148,10 +153,12 @@ def _grouped(runs: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]
 
 
 def backbone_and_strategy(run: RunRecord) -> tuple[str, str]:
-    """The strategy with the number of frozen stages for ``depth``, and the control marked as such."""
+    """The backbone, marked where its hidden linear layers are left out; the strategy with the number of frozen stages
+    for ``depth``, and the control marked as such."""
     frozen = run.params.get("freeze.frozen_stages", "null")
+    backbone = run.tags["backbone"] + (" (pooled)" if run.tags.get("pooled") else "")
     name = run.tags["strategy"] + ("" if frozen == "null" else f" {frozen}")
-    return run.tags["backbone"], f"{name} (random features)" if run.tags.get("control") else name
+    return backbone, f"{name} (random features)" if run.tags.get("control") else name
 
 
 def axes_of(run: RunRecord, axes: Iterable[str]) -> Values:

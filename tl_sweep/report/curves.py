@@ -11,6 +11,7 @@ from tl_sweep.report.study import Arrival, Point, Rate
 POINT = 0.01  # of accuracy
 LAST_FIFTH = 0.8
 FEWEST_EPOCHS = 5  # of which a curve's shape can be told
+RISE = 0.2  # of the training loss above its lowest: more than batches and augmentation make it swing
 
 
 def rates_of(cell: Cell) -> tuple[Rate, ...]:
@@ -89,14 +90,17 @@ def diagnosis(
     if edge:
         what, remedy = ("low", "higher") if edge == "largest" else ("high", "lower")
         return f"the rate may be too {what}: the {edge} one tried was best; try {remedy} ones"
-    if len(curve) < FEWEST_EPOCHS:
+    if not curve:
         return ""
-    last, before = curve[-1], curve[int(LAST_FIFTH * len(curve)) - 1]
-    lowest = min(point.val_loss for point in curve)
-    if last.val_loss > 1.1 * lowest and last.train_acc - last.val_acc > 10 * POINT:
-        return "overfits: freeze more, augment more, or train for fewer epochs"
-    if last.val_acc - before.val_acc > 2 * POINT and last.val_loss < before.val_loss:
-        return "not converged: validation still rises in the last fifth of the epochs; train longer"
+    last = curve[-1]
+    if len(curve) >= FEWEST_EPOCHS:
+        before = curve[int(LAST_FIFTH * len(curve)) - 1]
+        if last.train_loss > min(point.train_loss for point in curve) + RISE:
+            return "the rate is too high: training itself got worse again; try lower ones"
+        if last.val_loss > 1.1 * min(point.val_loss for point in curve) and last.train_acc - last.val_acc > 10 * POINT:
+            return "overfits: freeze more, augment more, or train for fewer epochs"
+        if last.val_acc - before.val_acc > 2 * POINT and last.val_loss < before.val_loss:
+            return "not converged: validation still rises in the last fifth of the epochs; train longer"
     freer = [other for other in task if other.backbone == cell.backbone and _trainable(other) > _trainable(cell)]
     if (
         last.train_acc < 0.9

@@ -145,6 +145,8 @@ def _read_outcomes(path: Path) -> dict[str, Outcomes]:
             table = file.read(columns=["split", "id", "label", "predicted"], use_threads=False)
     except pa.ArrowInvalid as error:
         raise UserError(f"{path} is damaged") from error
+    except PermissionError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
     splits = {split: table.filter(arrow.equal(table["split"], split)) for split in ("val", "test")}
     return {
         split: Outcomes(

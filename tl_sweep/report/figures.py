@@ -76,7 +76,7 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
         acc, spread = zip(*map(_percent, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
         colour = "tab:gray" if line.strategy == "scratch" else None
-        name = f"{line.backbone} {line.strategy}" if len({other.backbone for other in lines}) > 1 else line.strategy
+        name = f"{line.backbone} {line.name}" if len({other.backbone for other in lines}) > 1 else line.name
         bars = axes.errorbar(
             x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=name, color=colour
         )

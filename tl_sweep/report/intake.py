@@ -14,6 +14,8 @@ from tl_sweep.types import UserError
 
 FEWEST_IMAGES = 2  # of which can be told how much they differ
 NEEDED = ("best/val_acc", "best/val_loss", "test/acc")
+NEEDED_TAGS = ("backbone", "strategy", "trainable", "trainable_parameters", "data.fingerprint")
+NEEDED_PARAMS = ("data.name", "data.image_size", "model.weights", "epochs", "seed")
 DEFINITION = ("data.name", "data.root", "data.split_seed", "data.group", "data.duplicates", "data.skip_unreadable")
 UNFINISHED = {"RUNNING": "not finished: running, or cut short", "KILLED": "not finished: stopped", "FAILED": "failed"}
 
@@ -24,9 +26,9 @@ def sort_out(runs: Sequence[RunRecord], evidence: Evidence) -> tuple[list[RunRec
     left_out: dict[str, list[str]] = defaultdict(list)
     usable = []
     for run in runs:
-        why = _defect(run, evidence)
+        why, detail = _defect(run, evidence)
         if why:
-            left_out[why].append(run.name)
+            left_out[why].append(f"{run.name} ({detail})" if detail else run.name)
         else:
             usable.append(run)
     for keep_newest in (_once, _same_files, _same_test, _same_val, _same_weights):
@@ -54,22 +56,27 @@ def _short(run: RunRecord) -> str:
     return PurePath(root).name if name == "image_folder" and root != "null" else name
 
 
-def _defect(run: RunRecord, evidence: Evidence) -> str:
-    """Why this run cannot be compared, whatever the others are; empty if it can."""
+def _defect(run: RunRecord, evidence: Evidence) -> tuple[str, str]:
+    """Why this run cannot be compared, whatever the others are, and what of that is the run's own; empty if it can."""
     if run.status != "FINISHED":
-        reason = run.tags.get("error", "").partition("\n")[0]
-        return UNFINISHED.get(run.status, run.status.lower()) + (f": {reason}" if reason else "")
+        return UNFINISHED.get(run.status, run.status.lower()), run.tags.get("error", "").partition("\n")[0]
+    unknown = [
+        *(name for name in NEEDED_TAGS if name not in run.tags),
+        *(n for n in NEEDED_PARAMS if n not in run.params),
+    ]
+    if unknown:
+        return "not recorded as this version of tl_sweep records runs", f"no {', '.join(unknown)}"
     lacking = [name for name in NEEDED if not math.isfinite(run.metrics.get(name, math.nan))]
     if lacking:
-        return f"no finite {', '.join(lacking)}"
+        return f"no finite {', '.join(lacking)}", ""
     try:
         if len(evidence.outcomes(run, "test").correct_N) < FEWEST_IMAGES:
-            return f"tested on fewer than {FEWEST_IMAGES} images"
+            return f"tested on fewer than {FEWEST_IMAGES} images", ""
         if not len(evidence.outcomes(run, "val").correct_N):
-            return "its predictions on validation are missing"
+            return "its predictions on validation are missing", ""
     except UserError as error:
-        return f"its predictions cannot be read: {error}"
-    return ""
+        return "its predictions cannot be read", str(error)
+    return "", ""
 
 
 Kept = tuple[list[RunRecord], list[tuple[str, RunRecord]]]

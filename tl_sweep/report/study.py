@@ -157,6 +157,7 @@ class Row:
 class Gain:
     """A strategy's lead over scratch of the same backbone, by labelled images per class (``all`` comes last).
 
+    strategy: with its source, where sources vary. task: what else of the data varies, e.g. the image size.
     scratch_needs: with how many labels per class scratch reaches the same test accuracy, between two that were tried;
     None: with none of those that were tried.
     """
@@ -168,6 +169,12 @@ class Gain:
     test_acc: tuple[Interval, ...]
     gains: tuple[Interval | None, ...]
     scratch_needs: tuple[float | None, ...] = ()
+    task: Axes = ()
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its data set and backbone."""
+        return ", ".join([self.strategy, *(value for _, value in self.task)])
 
 
 @dataclass(frozen=True)

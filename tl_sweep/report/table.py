@@ -164,14 +164,18 @@ def _flat(row: Row) -> dict[str, Any]:
         **dict(row.axes),
         "setting": setting_of(row),
         **{f"test_acc_{name}": value for name, value in vars(row.test_acc).items()},
-        **({} if row.vs_scratch is None else _flat_comparison(row.vs_scratch)),
+        **_flat_comparison("vs_scratch", row.vs_scratch),
+        **_flat_comparison("vs_best", row.vs_best),
+        **({} if row.arrival is None else {f"arrival_{name}": value for name, value in vars(row.arrival).items()}),
         "runs": " ".join(row.run_ids),
     }
 
 
-def _flat_comparison(comparison: Comparison) -> dict[str, Any]:
-    bounds = {f"vs_scratch_{name}": value for name, value in vars(comparison.difference).items()}
-    return {**bounds, "vs_scratch_p": comparison.p, "vs_scratch_verdict": comparison.verdict}
+def _flat_comparison(name: str, comparison: Comparison | None) -> dict[str, Any]:
+    if comparison is None:
+        return {}
+    bounds = {f"{name}_{bound}": value for bound, value in vars(comparison.difference).items()}
+    return {**bounds, f"{name}_p": comparison.p, f"{name}_verdict": comparison.verdict}
 
 
 def as_json(study: Study) -> str:

@@ -7,25 +7,35 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from tl_sweep.report.study import Gain, Row
+from tl_sweep.report.choice import WEIGHTS
+from tl_sweep.report.study import Axes, Gain, Row
 
 LABELS = ("data.shots", "data.fraction")
 ALL = "all"
 
+Where = tuple[str, str, Axes]  # of lines that are compared: data set, backbone, and what else of the data varies
+
 
 def gains(rows: Sequence[Row]) -> tuple[Gain, ...]:
-    """A line per backbone, strategy and source, where the sweep varies the number of labels."""
-    lines: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
+    """A line per backbone, strategy, source and whatever else the data varies in, by its number of labels."""
+    lines: dict[tuple[Where, str], dict[str, Row]] = defaultdict(dict)
     for row in rows:
-        labels = labels_of(row)
-        if labels is not None:
-            others = tuple(axis for axis in row.axes if axis[0] not in LABELS)
-            lines[row.dataset, row.backbone, name_of(row.strategy, others)][labels] = row
-    plain = [_gain(*where, line) for where, line in lines.items() if len(line) > 1]
-    scratch = {(line.dataset, line.backbone): line for line in plain if line.strategy == "scratch"}
-    return tuple(
-        replace(line, scratch_needs=_needs(line, scratch.get((line.dataset, line.backbone)))) for line in plain
-    )
+        values = {key: value for key, value in row.axes if key in LABELS}
+        task = tuple(axis for axis in row.axes if axis[0] not in (*LABELS, WEIGHTS))
+        name = name_of(row.strategy, [axis for axis in row.axes if axis[0] == WEIGHTS])
+        for key, value in values.items():
+            others = {other for name, other in values.items() if name != key}
+            if others <= {"null"}:  # all labels stand on both lines, where numbers and shares of labels vary
+                kind = ((key, "shares"),) if others and key == LABELS[1] else ()
+                labels = ALL if value == "null" else value
+                lines[(row.dataset, row.backbone, (*task, *kind)), name][labels] = row
+    plain = [_gain(where, name, line) for (where, name), line in lines.items() if len(line) > 1]
+    scratch = {_where(line): line for line in plain if line.strategy == "scratch"}
+    return tuple(replace(line, scratch_needs=_needs(line, scratch.get(_where(line)))) for line in plain)
+
+
+def _where(line: Gain) -> Where:
+    return line.dataset, line.backbone, line.task
 
 
 def _needs(line: Gain, scratch: Gain | None) -> tuple[float | None, ...]:
@@ -35,18 +45,13 @@ def _needs(line: Gain, scratch: Gain | None) -> tuple[float | None, ...]:
     return tuple(labels_that_match(scratch, acc.estimate) for acc in line.test_acc)
 
 
-def labels_of(row: Row) -> str | None:
-    """``10`` (per class), ``0.1`` (of all) or ``all``; None where the sweep does not vary it."""
-    values = [value for key, value in row.axes if key in LABELS]
-    return None if not values else next((value for value in values if value != "null"), ALL)
-
-
 def name_of(strategy: str, axes: Sequence[tuple[str, str]]) -> str:
     """``all, letters_clean``: a strategy with whatever else tells its line from others; no source is not told."""
     return ", ".join([strategy, *(value for _, value in axes if value != "–")])
 
 
-def _gain(dataset: str, backbone: str, strategy: str, line: dict[str, Row]) -> Gain:
+def _gain(where: Where, strategy: str, line: dict[str, Row]) -> Gain:
+    dataset, backbone, task = where
     shots = sorted(line, key=lambda labels: float("inf") if labels == ALL else float(labels))
     return Gain(
         dataset,
@@ -55,23 +60,27 @@ def _gain(dataset: str, backbone: str, strategy: str, line: dict[str, Row]) -> G
         tuple(shots),
         tuple(line[labels].test_acc for labels in shots),
         tuple(None if (comparison := line[labels].vs_scratch) is None else comparison.difference for labels in shots),
+        task=task,
     )
 
 
 def crossings(lines: Sequence[Gain]) -> tuple[str, ...]:
     """From how many labels on fine-tuning beats feature extraction, and scratch catches up, as sentences."""
     said = []
-    for dataset, backbone in dict.fromkeys((line.dataset, line.backbone) for line in lines):
-        same = {line.strategy: line for line in lines if (line.dataset, line.backbone) == (dataset, backbone)}
+    several = len({line.dataset for line in lines}) > 1
+    for where in dict.fromkeys(map(_where, lines)):
+        same = {line.strategy: line for line in lines if _where(line) == where}
+        dataset, backbone, task = where
+        subject = ", ".join([*([dataset] if several else []), backbone, *(value for _, value in task)])
         for strategy, line in same.items():
             name, _, source = strategy.partition(", ")
             tuned = next((same[key] for key in (f"none, {source}", "none") if key in same), None)
             if name == "all" and tuned is not None:
-                said.append(_crossing(f"{backbone}: fine-tuning (none)", tuned, f"frozen features ({strategy})", line))
+                said.append(_crossing(f"{subject}: fine-tuning (none)", tuned, f"frozen features ({strategy})", line))
         scratch = same.get("scratch")
         for strategy, line in same.items():
             if scratch is not None and strategy != "scratch":
-                said.append(_crossing(f"{backbone}: scratch", scratch, strategy, line))
+                said.append(_crossing(f"{subject}: scratch", scratch, strategy, line))
     return tuple(sentence for sentence in said if sentence)
 
 

@@ -282,13 +282,23 @@ def recorded_runs(uri: str, experiment: str, sweep: str = "") -> list[RunRecord]
     if database is not None and not database.exists():  # MLflow would make one
         raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the runs are recorded")
     with store_errors(uri):
-        known = [found.name for found in connect(uri).search_experiments()]
+        known = experiment_names(uri)
         if experiment not in known:
             near = did_you_mean(experiment, known)
             raise UserError(f"tracking.experiment={experiment}: not in {masked(uri)};{near} there: {', '.join(known)}")
         if sweep:
             return runs_of_sweep(uri, experiment, sweep)
         return [run for run in search(uri, experiment, "") if run.tags.get("replaced") != "yes"]
+
+
+def experiment_names(uri: str) -> list[str]:
+    names, token = [], None
+    while True:
+        page = connect(uri).search_experiments(page_token=token)
+        names += [found.name for found in page]
+        token = page.token
+        if not token:
+            return names
 
 
 REPORTS = "{} reports"  # an experiment of their own, so that a sweep's experiment holds its runs and nothing else

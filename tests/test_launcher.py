@@ -293,6 +293,13 @@ def test_in_a_queue_each_job_has_its_own_process_and_results_come_in_order(
     assert len({answer["pid"] for answer in told} | {os.getpid()}) == 3
 
 
+def test_in_a_queue_what_a_job_prints_is_shown(
+    specs: Specs, slurm: Callable[..., list[JobReturn]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert values(slurm(specs(launched.speak, 1))) == [0.0]
+    assert capsys.readouterr().out.startswith("first line\nsecond line\nthe end")
+
+
 def test_in_a_queue_a_killed_job_is_submitted_again_and_one_that_fails_is_not(
     specs: Specs, slurm: Callable[..., list[JobReturn]], capsys: pytest.CaptureFixture[str]
 ) -> None:

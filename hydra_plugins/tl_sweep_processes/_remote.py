@@ -44,6 +44,9 @@ class Engine(Protocol, Generic[Handle]):
         """What became of an attempt that has ended, and whether trying again makes sense: where not the job failed but
         what it ran on."""
 
+    def said(self, handle: Handle) -> list[str]:
+        """Lines that an ended attempt has printed, unless the engine has shown them already."""
+
     def stop(self) -> None:
         """End all attempts, letting them close their records; returns when they have."""
 
@@ -68,6 +71,8 @@ def run_remotely(
                 for handle in engine.wait(list(running)):
                     place = running.pop(handle)
                     outcome, again = engine.outcome(handle)
+                    for line in engine.said(handle):
+                        board.say(line)
                     if isinstance(outcome, Failure) and again and tries[place] <= max_retries:
                         board.say(f"job {place + 1} {outcome.reason}: trying it again")
                         tries[place] += 1

@@ -57,6 +57,9 @@ class RayEngine:
         except self.ray.exceptions.RayError as error:
             return Failure(f"lost its worker ({type(error).__name__})"), True
 
+    def said(self, handle: Any) -> list[str]:
+        return []  # Ray prints what its workers print
+
     def stop(self) -> None:
         for reference in self.submitted:
             self.ray.cancel(reference)  # a KeyboardInterrupt in the task; nothing where it has ended

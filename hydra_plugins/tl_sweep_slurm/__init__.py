@@ -1,10 +1,9 @@
-"""``hydra/launcher=submitit_slurm``: jobs in the queue of a SLURM cluster, one array task each.
-
-That option is a file under ``conf/``; the keys and their defaults are here.
-"""
+"""``hydra/launcher=submitit_slurm``: jobs in the queue of a SLURM cluster, one array task each."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
@@ -12,6 +11,9 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
+
+with suppress(ImportError):  # Hydra's own plugin has an option of this name: ours shall be the later one, and count
+    import_module("hydra_plugins.hydra_submitit_launcher.config")
 
 
 @dataclass
@@ -43,7 +45,7 @@ class SlurmConfig:
     env_set: dict[str, str] = field(default_factory=dict)
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="tl_sweep_slurm", node=SlurmConfig, provider="tl_sweep")
+ConfigStore.instance().store(group="hydra/launcher", name="submitit_slurm", node=SlurmConfig, provider="tl_sweep")
 
 
 class SlurmLauncher(Launcher):

@@ -102,6 +102,9 @@ class SlurmEngine:
         state = _state_of(handle.job_id)
         return Failure(f"was ended by SLURM ({state}); its log: {handle.paths.stderr}"), state != "CANCELLED"
 
+    def said(self, handle: Any) -> list[str]:
+        return [line for line in (handle.stdout() or "").splitlines() if not line.startswith("submitit ")]
+
     def stop(self) -> None:
         subprocess.run(["scancel", "--me", f"--name={self.name}"], check=False)  # SIGTERM; SIGKILL after a while
         deadline_s = time.monotonic() + STOP_WITHIN_S

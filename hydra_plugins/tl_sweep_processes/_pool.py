@@ -33,7 +33,7 @@ from tl_sweep.command import terminable
 from tl_sweep.progress import Epoch
 from tl_sweep.types import UserError
 
-PRELOADED = [  # the signals first, then imports alone, no tensor operation: neither OpenMP nor CUDA survives a fork
+PRELOADED = [  # signals first; imports alone, no tensor operation: neither OpenMP nor CUDA survives a fork; garbage last
     "hydra_plugins.tl_sweep_processes._server",
     "torch",
     "torch._dynamo",
@@ -62,6 +62,7 @@ PRELOADED = [  # the signals first, then imports alone, no tensor operation: nei
     "tl_sweep.describe",
     "tl_sweep.training.resume",
     "hydra_plugins.tl_sweep_processes._job",
+    "hydra_plugins.tl_sweep_processes._kept",
 ]
 LOOK_EVERY_S = 0.5
 GRACE_S = 30.0  # for a job that was asked to stop

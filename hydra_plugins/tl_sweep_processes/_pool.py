@@ -33,7 +33,7 @@ from tl_sweep.command import terminable
 from tl_sweep.progress import Epoch
 from tl_sweep.types import UserError
 
-PRELOADED = [  # signals first; imports alone, no tensor operation: neither OpenMP nor CUDA survives a fork; garbage last
+PRELOADED = [  # signals first, then imports alone: neither OpenMP nor CUDA survives a fork; garbage last
     "hydra_plugins.tl_sweep_processes._server",
     "torch",
     "torch._dynamo",

@@ -18,11 +18,12 @@ from omegaconf import OmegaConf
 
 import tl_sweep.grid
 import tl_sweep.prepare
-from tl_sweep.config import ModelConfig, conf_dir, parse
+import tl_sweep.train
+from tl_sweep.config import Config, ModelConfig, conf_dir, parse
 from tl_sweep.grid import expand_arms
 from tl_sweep.models.build import build_model
 from tl_sweep.tracking.store import RunRecord, connect, experiment_id, runs_of_sweep
-from tl_sweep.train import main
+from tl_sweep.train import Position, main
 
 Command = Callable[..., Answer]
 TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
@@ -85,6 +86,24 @@ def test_one_failure_stops_no_other_job_and_is_told_at_the_end(
     (failed,) = (log for log in logs if "Traceback" in log)
     assert f"tl_sweep.types.JobFailed: {why}" in failed
     assert sum("finished:" in log for log in logs) == 2
+
+
+def test_a_job_that_ends_before_its_record_begins_is_listed(
+    sweep: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = tl_sweep.train.run_once
+
+    def lose_one(config: Config, folder: Path, position: Position) -> float:
+        if config.seed == 1:
+            raise MemoryError("none left")
+        return original(config, folder, position)
+
+    monkeypatch.setattr(tl_sweep.train, "run_once", lose_one)
+    answer = sweep("freeze=all", "seed=0,1")
+    assert answer.code == 1
+    (line,) = (line for line in answer.out.splitlines() if line.startswith("left out: no run was recorded: "))
+    assert line.endswith("freeze=all seed=1")
+    assert "no run was recorded" in Path("runs/report.html").read_text()
 
 
 # --- a sweep of which all goes well

@@ -15,6 +15,7 @@ from tl_sweep.identity import params_of, run_folder
 from tl_sweep.prepare import make_ready
 from tl_sweep.report.analysis import Question, nothing
 from tl_sweep.report.ending import Ending, print_ending
+from tl_sweep.report.study import Excluded
 from tl_sweep.tracking.delivery import Destination, count_waiting, known_run, send_waiting
 from tl_sweep.tracking.record import adopt, close_dead, hold
 from tl_sweep.tracking.store import StoreAway, set_tags, warn_away
@@ -77,6 +78,9 @@ def conclude(
     except UserError as error:  # the sweep itself is done, and is said to be
         print(f"warning: its runs cannot be compared: {error}", file=sys.stderr, flush=True)
         study = nothing(sweep)
+    unrecorded = tuple(" ".join(job.overrides) for run, job in zip(found, grid.jobs, strict=True) if run is None)
+    if unrecorded:
+        study = replace(study, excluded=(*study.excluded, Excluded("no run was recorded", unrecorded)))
     print_ending(
         Ending(
             sweep=sweep,

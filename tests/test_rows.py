@@ -206,6 +206,34 @@ def test_a_reader_survives_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert store.entry(WHAT).ensure(keys_of(1, 2, 3), Computed(keys_of(1, 2, 3))) == 1
 
 
+@pytest.mark.parametrize("moment", ["before it looks at a file", "between looking and opening"])
+def test_who_opens_an_entry_while_it_is_merged_finds_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, moment: str
+) -> None:
+    ensured(tmp_path, 1)
+    ensured(tmp_path, 2)
+    original, merged = rows.is_whole, list[bool]()
+
+    def merge() -> None:
+        if not merged:
+            merged.append(True)
+            monkeypatch.setattr(rows, "MOST_SMALL", 1)
+            ensured(tmp_path, 3)
+
+    def while_merging(folder: Path, segment: rows.Segment) -> bool:
+        if moment == "before it looks at a file":
+            merge()
+        found = original(folder, segment)
+        merge()
+        return found
+
+    monkeypatch.setattr(rows, "is_whole", while_merging)
+    assert ensured(tmp_path, 1, 2, 3) == []
+    assert merged
+    assert len(segment_files(tmp_path)) == 1
+    assert not caplog.records
+
+
 def test_two_processes_at_once_compute_each_row_once(tmp_path: Path) -> None:
     writers = [start_writer(tmp_path, pause_s=0.1) for _ in range(2)]
     said = [writer.communicate(timeout=60)[0].splitlines()[-1] for writer in writers]

@@ -291,25 +291,43 @@ class Entry:
         self.contents = contents
 
     def _reload(self) -> None:
-        """Read ``entry.json`` again; a segment that is not whole counts as absent."""
-        contents = read_contents(self.folder) or Contents(self.description)
-        whole = []
+        """Read ``entry.json`` again; a segment that is not whole counts as absent.
+
+        It may be read without the lock: where another process merges segments meanwhile, the small ones are gone, and
+        what replaces them stands in a newer ``entry.json``.
+        """
+        contents = self._listed()
+        opened = self._open_all(contents)
+        while len(opened) < len(contents.segments) and (newer := self._listed()) != contents:
+            contents, opened = newer, self._open_all(newer)
+        whole = list(opened)
         for segment in contents.segments:
-            if is_whole(self.folder, segment):
-                whole.append(segment)
-            else:
+            if segment not in opened:
                 log.warning("cache: %s of %s is damaged; its rows are computed again", segment.file, self.folder)
         kept = sum(segment.rows for segment in whole) / max(1, contents.rows)
         self.contents = replace(contents, seconds=contents.seconds * kept, segments=tuple(whole))
         if whole[: len(self._known)] != self._known:
             self._known, self._maps, self._keys = [], [], {}
         for segment in whole[len(self._known) :]:
-            path, shape = self.folder / segment.file, (segment.rows, *contents.shape)
-            rows = np.memmap(path, dtype=contents.dtype, mode="r", shape=shape)
-            keys = np.memmap(path, dtype=f"V{KEY_BYTES}", mode="r", offset=rows.nbytes, shape=(segment.rows,))
+            rows, keys = opened[segment]
             self._keys.update((key.tobytes(), (len(self._maps), row)) for row, key in enumerate(keys))
             self._maps.append(rows)
             self._known.append(segment)
+
+    def _listed(self) -> Contents:
+        return read_contents(self.folder) or Contents(self.description)
+
+    def _open_all(self, contents: Contents) -> dict[Segment, tuple[np.ndarray, np.ndarray]]:
+        """The rows and keys of each segment that is there and whole, memory-mapped."""
+        opened: dict[Segment, tuple[np.ndarray, np.ndarray]] = {}
+        for segment in contents.segments:
+            path, shape = self.folder / segment.file, (segment.rows, *contents.shape)
+            with suppress(FileNotFoundError):  # gone since it was looked at
+                if is_whole(self.folder, segment):
+                    rows = np.memmap(path, dtype=contents.dtype, mode="r", shape=shape)
+                    keys = np.memmap(path, dtype=f"V{KEY_BYTES}", mode="r", offset=rows.nbytes, shape=(segment.rows,))
+                    opened[segment] = rows, keys
+        return opened
 
     def _remove_strays(self) -> None:
         """Segments that ``entry.json`` does not name, of killed writers, and damaged ones."""

@@ -67,11 +67,13 @@ def strategies(rows: Sequence[Row], path: Path) -> None:
 
 
 def labels(lines: Sequence[Gain], path: Path) -> None:
-    """Test accuracy with 95 % intervals by labelled images per class; dotted: how many scratch needs to match."""
+    """Test accuracy with 95 % intervals by labelled images per class; dotted: how many more of them scratch needs to
+    match the best line."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     shots = sorted({shot for line in lines for shot in line.shots}, key=_count)
     places = {shot: _place(shot, shots) for shot in shots}
+    best: dict[str, tuple[float, float, str]] = {}  # by number of labels: accuracy, what scratch needs, colour
     for line in lines:
         acc, spread = zip(*map(_percent, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
@@ -81,12 +83,12 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
             x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=name, color=colour
         )
         for shot, value, needs in zip(line.shots, acc, line.scratch_needs, strict=True):
-            if needs is not None:
-                axes.plot([places[shot], needs], [value, value], ":", color=bars[0].get_color())
-                axes.plot(needs, value, "|", markersize=10, color=bars[0].get_color())
-                axes.annotate(
-                    f"scratch needs {needs:.0f}", (needs, value), (3, 4), textcoords="offset points", fontsize=7
-                )
+            if needs is not None and needs > _count(shot):
+                best[shot] = max(best.get(shot, (0.0, 0.0, "")), (value, needs, bars[0].get_color()))
+    for shot, (value, needs, colour) in best.items():
+        axes.plot([places[shot], needs], [value, value], ":", color=colour)
+        axes.plot(needs, value, "|", markersize=10, color=colour)
+        axes.annotate(f"scratch needs {needs:.0f}", (needs, value), (3, -10), textcoords="offset points", fontsize=7)
     axes.set_xscale("log")
     axes.set_xticks(list(places.values()), list(places), minor=False)
     axes.set_xticks([], minor=True)

@@ -25,8 +25,15 @@ LAUNCHERS = {
     "on slurm": ("hydra/launcher=submitit_slurm", "hydra.launcher.cpus_per_task=1"),
 }
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed (extra: ray)")
+
+
+def has_cluster() -> bool:
+    """Whether a SLURM controller answers."""
+    return shutil.which("sbatch") is not None and subprocess.run(["timeout", "5", "sinfo"], capture_output=True).returncode == 0
+
+
 needs_slurm = pytest.mark.skipif(
-    importlib.util.find_spec("submitit") is None or shutil.which("sbatch") is None,
+    importlib.util.find_spec("submitit") is None or not has_cluster(),
     reason="no SLURM cluster here (scripts/slurm_on_loopback.sh starts one), or no submitit (extra: slurm)",
 )
 OTHERS = ["two at once", pytest.param("on ray", marks=needs_ray), pytest.param("on slurm", marks=needs_slurm)]

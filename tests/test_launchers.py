@@ -29,7 +29,8 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 
 def has_cluster() -> bool:
     """Whether a SLURM controller answers."""
-    return shutil.which("sbatch") is not None and subprocess.run(["timeout", "5", "sinfo"], capture_output=True).returncode == 0
+    asked = ["timeout", "5", "sinfo"]  # it waits long for one that is down
+    return shutil.which("sbatch") is not None and subprocess.run(asked, capture_output=True).returncode == 0
 
 
 needs_slurm = pytest.mark.skipif(

@@ -63,7 +63,8 @@ class RayEngine:
     def stop(self) -> None:
         for reference in self.submitted:
             self.ray.cancel(reference)  # a KeyboardInterrupt in the task; nothing where it has ended
-        self.ray.wait(self.submitted, num_returns=len(self.submitted), timeout=STOP_WITHIN_S)
+        if self.submitted:
+            self.ray.wait(self.submitted, num_returns=len(self.submitted), timeout=STOP_WITHIN_S)
 
 
 @contextmanager

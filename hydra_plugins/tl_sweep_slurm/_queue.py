@@ -85,9 +85,10 @@ class SlurmEngine:
         if not ended and time.monotonic() - self.asked_s > ASK_EVERY_S:
             self.asked_s = time.monotonic()
             queued = self._queued()
-            for job in handles:
-                self.missed[job.job_id] = 0 if job.job_id in queued else self.missed.get(job.job_id, 0) + 1
-            ended = [job for job in handles if self.missed[job.job_id] >= GONE_AFTER]
+            if queued is not None:
+                for job in handles:
+                    self.missed[job.job_id] = 0 if job.job_id in queued else self.missed.get(job.job_id, 0) + 1
+                ended = [job for job in handles if self.missed[job.job_id] >= GONE_AFTER]
         if not ended:
             time.sleep(LOOK_EVERY_S)
         return ended
@@ -108,17 +109,14 @@ class SlurmEngine:
     def stop(self) -> None:
         subprocess.run(["scancel", "--me", f"--name={self.name}"], check=False)  # SIGTERM; SIGKILL after a while
         deadline_s = time.monotonic() + STOP_WITHIN_S
-        while self._queued() and time.monotonic() < deadline_s:
+        while self._queued() != set() and time.monotonic() < deadline_s:
             time.sleep(LOOK_EVERY_S)
 
-    def _queued(self) -> set[str]:
-        """Ids of the jobs that wait, run, are suspended or about to end; waits for SLURM where it does not answer."""
+    def _queued(self) -> set[str] | None:
+        """Ids of the jobs that wait, run, are suspended or about to end; None where SLURM does not answer."""
         command = ["squeue", "--noheader", "--me", f"--name={self.name}", "--array", "--format=%F %K %A"]
-        while True:
-            answer = subprocess.run(command, capture_output=True, text=True)
-            if answer.returncode == 0:
-                return set(map(_job_id, answer.stdout.splitlines()))
-            time.sleep(ASK_EVERY_S)
+        answer = subprocess.run(command, capture_output=True, text=True)
+        return set(map(_job_id, answer.stdout.splitlines())) if answer.returncode == 0 else None
 
 
 def _job_id(line: str) -> str:

@@ -164,10 +164,9 @@ def _seeds(row: Row) -> str:
 
 def command_of(cell: Cell) -> str:
     """Trains the chosen setting again, with each of its seeds."""
-    subsets = {run.params["seed"]: run.params.get("data.subset_seed", run.params["seed"]) for run in cell.runs}
-    follow = all(seed == subset for seed, subset in subsets.items())  # the default
-    subsets_drawn = dict.fromkeys(run.params.get("data.subset_seed", "") for run in cell.runs)
-    drawn = [] if follow else [f"data.subset_seed={','.join(subsets_drawn)}"]
+    pairs = [(run.params["seed"], run.params.get("data.subset_seed", run.params["seed"])) for run in cell.runs]
+    follow = all(seed == subset for seed, subset in pairs)  # the default
+    drawn = [] if follow else [f"data.subset_seed={','.join(dict.fromkeys(subset for _, subset in pairs))}"]
     seeds = ",".join(dict.fromkeys(run.params["seed"] for run in cell.runs))
     dropped = NOT_THE_SETTING | {"data.subset_seed"} if drawn else NOT_THE_SETTING
     overrides = WORDS.findall(cell.runs[0].tags.get("overrides", ""))

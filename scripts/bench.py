@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from typing import Any
 import handwritten
 import torch
 from matplotlib.figure import Figure
+from measurements import print_measured
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -457,50 +458,49 @@ def growth(bench: Bench, num_train: int, tasks: dict[int | None, handwritten.Tas
     figure.savefig(path, dpi=90)
 
 
+def measured(
+    bench: Bench, models: Sequence[str], chosen: set[str], tasks: dict[int | None, handwritten.Task]
+) -> Iterator[list[str]]:
+    """chosen: of the rows; tasks: by the number of views."""
+    if "jobs" in chosen:
+        yield answer_row("--help", "--help")
+        yield answer_row("a bad override", "freeze=eraly")
+        yield job_row(bench)
+        yield tracking_row(bench)
+        yield disk_row(bench)
+    for name in models:
+        if "none" in chosen:
+            yield full_row(bench, name)
+        for strategy in ("all", "early"):
+            if strategy in chosen:
+                yield grid_row(bench, name, strategy, 1, tasks)
+        if "all" in chosen:
+            print_profile(bench, name)
+    if "views" in chosen:
+        for views in (4, None):
+            yield grid_row(bench, models[0], "all", views, tasks)
+    yield memory_row()
+
+
 def main() -> None:
     with errors_for_people():
         values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
     models, num_train = values["models"].split(","), int(values["images"])
     if values["out"]:
         Path(values["out"]).mkdir(parents=True, exist_ok=True)
-    table = Table("work", "tl_sweep", "reference", "ratio", "target")
-    console = Console(width=190)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "the CPU"
-    console.print(f"{machine}, torch {torch.__version__}; all of it on {where}, in float32")
-    console.print(f"{num_train} training images, {IMAGE_PX} px, batch {BATCH_SIZE}")
+    print(f"{machine}, torch {torch.__version__}; all of it on {where}, in float32")
+    print(f"{num_train} training images, {IMAGE_PX} px, batch {BATCH_SIZE}")
     with tempfile.TemporaryDirectory() as temporary:
         bench = Bench(Path(temporary), make_images(Path(temporary) / "images", num_train, values["assets"]),
                       int(values["repeats"]))  # fmt: skip
         prepare_store(bench.uri, "tl_sweep")
         tasks = {views: make_task(bench.root, views) for views in (1, 4, None)}
-
-        def add(row: list[str]) -> None:
-            print(" | ".join(row), flush=True)
-            table.add_row(*row)
-
-        rows = set(values["rows"].split(","))
-        if "jobs" in rows:
-            add(answer_row("--help", "--help"))
-            add(answer_row("a bad override", "freeze=eraly"))
-            add(job_row(bench))
-            add(tracking_row(bench))
-            add(disk_row(bench))
-        for name in models:
-            if "none" in rows:
-                add(full_row(bench, name))
-            for strategy in ("all", "early"):
-                if strategy in rows:
-                    add(grid_row(bench, name, strategy, 1, tasks))
-            if "all" in rows:
-                print_profile(bench, name)
-        if "views" in rows:
-            for views in (4, None):
-                add(grid_row(bench, models[0], "all", views, tasks))
-        add(memory_row())
+        headings = ("work", "tl_sweep", "reference", "ratio", "target")
+        print_measured(headings, measured(bench, models, set(values["rows"].split(",")), tasks))
         if values["out"]:
             growth(bench, num_train, tasks, Path(values["out"]) / "benchmarks.png")
-    console.print(table)
 
 
 if __name__ == "__main__":

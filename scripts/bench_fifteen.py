@@ -15,11 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from measurements import print_measured
 from torchvision.models import get_model
 
 from tl_sweep.command import errors_for_people, read_arguments
@@ -61,30 +61,24 @@ def sweep(name: str, views: str, assets: Path, threads: int) -> tuple[float, int
     return took_s, count
 
 
-def main() -> None:
-    with errors_for_people():
-        values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+def rows(values: dict[str, str]) -> Iterator[tuple[str, ...]]:
     assets, threads = Path(values["assets"]).absolute(), int(values["threads"])
-    torch.set_num_threads(threads)
-    table = Table("network", "augment.views", "forward rate", "bound, one run", "15 runs", "ratio")
     for name in values["models"].split(","):
         for views in values["views"].split(","):
             rate = forward_images_per_s(name)
             took_s, count = sweep(name, views, assets, threads)
             bound_s = count * EPOCHS / rate
-            row = [
-                name,
-                views,
-                f"{rate:.0f} images/s",
-                f"{bound_s:.0f} s",
-                f"{took_s:.0f} s",
-                f"{took_s / bound_s:.2f}",
-            ]
-            print(" | ".join(row), flush=True)
-            table.add_row(*row)
-    console = Console(width=100)
-    console.print(f"{os.cpu_count()} cores, {threads} threads, torch {torch.__version__}; {count} training images")
-    console.print(table)
+            seconds = (f"{bound_s:.0f} s", f"{took_s:.0f} s", f"{took_s / bound_s:.2f}")
+            yield name, views, str(count), f"{rate:.0f} images/s", *seconds
+
+
+def main() -> None:
+    with errors_for_people():
+        values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+    torch.set_num_threads(int(values["threads"]))
+    print(f"{os.cpu_count()} cores, {values['threads']} threads, torch {torch.__version__}")
+    headings = ("network", "augment.views", "training images", "forward rate", "bound, one run", "15 runs", "ratio")
+    print_measured(headings, rows(values))
 
 
 if __name__ == "__main__":

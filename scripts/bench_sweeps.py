@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
-from rich.table import Table
+from measurements import print_measured
 
 from tl_sweep.command import errors_for_people, read_arguments
 
@@ -71,23 +70,20 @@ def growing_rows(folder: Path, count: int, repeats: int) -> Iterator[tuple[str, 
     yield f"tl_sweep.compare of {count} generated runs, with its page", read, "≤ 10 s for 2,000"
 
 
+def all_rows(folder: Path, values: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    repeats = int(values["repeats"])
+    (folder / "tiny").mkdir()
+    yield from tiny_rows(folder / "tiny", int(values["jobs"]), repeats)
+    for count in values["runs"].split(","):
+        yield from growing_rows(folder / f"runs{count}", int(count), repeats)
+
+
 def main() -> None:
     with errors_for_people():
         values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-    repeats = int(values["repeats"])
-    table = Table("work", "took", "target")
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        (folder / "tiny").mkdir()
-        rows = [tiny_rows(folder / "tiny", int(values["jobs"]), repeats)]
-        rows += [growing_rows(folder / f"runs{count}", int(count), repeats) for count in values["runs"].split(",")]
-        for some in rows:
-            for row in some:
-                print(" | ".join(row), flush=True)
-                table.add_row(*row)
-    console = Console(width=120)
-    console.print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    console.print(table)
+        print_measured(("work", "took", "target"), all_rows(Path(temporary), values))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from tl_sweep.report.advice import command_of, options_of
 from tl_sweep.report.analysis import Question
 from tl_sweep.report.choice import choose
 from tl_sweep.report.study import Row, Study
+from tl_sweep.report.table import COSTS
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 from tl_sweep.types import UserError
 
@@ -85,6 +86,12 @@ def only(runs: list[RunRecord], **wanted: str) -> list[RunRecord]:
     return [
         run for run in runs if all(run.params[key.replace("__", ".")] in text.split() for key, text in wanted.items())
     ]
+
+
+def as_if(run: RunRecord, **params: str) -> RunRecord:
+    """The run, as if recorded with these parameters, and a key of its own; dots are written ``__``."""
+    others = {key.replace("__", "."): value for key, value in params.items()}
+    return replace(run, params=run.params | others, tags=run.tags | {"key": f"{run.tags['key']} {others}"})
 
 
 def left_out(found: Study) -> dict[str, tuple[str, ...]]:
@@ -336,21 +343,10 @@ def test_a_missing_cell_is_listed(made: list[RunRecord], tmp_path: Path) -> None
     assert left_out(found) == {"no finished run": ("resnet18 · all · data.shots=25",)}
 
 
-def with_source(runs: list[RunRecord], source: str) -> list[RunRecord]:
-    """The same runs, as if started from ``source``."""
-    return [
-        replace(
-            run,
-            params=run.params | {"model.weights": source},
-            tags=run.tags | {"key": f"{run.tags['key']} {source}"},
-        )
-        for run in runs
-    ]
-
-
 def test_a_missing_source_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
-    poorer = with_source(only(made, freeze__name="all", data__shots="5"), "letters_clean")
-    letters = with_source(only(made, freeze__name="all"), "letters")
+    frozen_5, frozen = only(made, freeze__name="all", data__shots="5"), only(made, freeze__name="all")
+    poorer = [as_if(run, model__weights="letters_clean") for run in frozen_5]
+    letters = [as_if(run, model__weights="letters") for run in frozen]
     found = study([*only(made, freeze__name="scratch none"), *letters, *poorer], tmp_path)
     assert left_out(found)["no finished run"] == ("resnet18 · all · letters_clean · data.shots=25",)
 
@@ -380,9 +376,8 @@ def test_of_two_runs_that_mean_the_same_the_newest_counts(made: list[RunRecord],
 
 def test_two_folders_of_one_name_are_two_data_sets(made: list[RunRecord], tmp_path: Path) -> None:
     def in_folder(run: RunRecord, root: str) -> RunRecord:
-        params = run.params | {"data.name": "image_folder", "data.root": root}
-        tags = run.tags | {"data.fingerprint": root, "key": f"{run.tags['key']} {root}"}
-        return replace(run, params=params, tags=tags)
+        moved = as_if(run, data__name="image_folder", data__root=root)
+        return replace(moved, tags=moved.tags | {"data.fingerprint": root})
 
     both = [in_folder(run, root) for run in made for root in ("/a/photos", "/b/photos")]
     assert {r.dataset for r in study(both, tmp_path).rows} == {"/a/photos", "/b/photos"}
@@ -408,14 +403,7 @@ def test_gains_by_labels_and_what_scratch_needs(made: list[RunRecord], tmp_path:
 def test_lines_of_another_image_size_are_compared_with_scratch_of_that_size(
     made: list[RunRecord], tmp_path: Path
 ) -> None:
-    larger = [
-        replace(
-            run,
-            params=run.params | {"data.image_size": "64"},
-            tags=run.tags | {"key": f"{run.tags['key']} larger"},
-        )
-        for run in made
-    ]
+    larger = [as_if(run, data__image_size="64") for run in made]
     found = study([*made, *larger], tmp_path)
     lines = {line.name: line for line in found.gains}
     size = made[0].params["data.image_size"]
@@ -427,15 +415,8 @@ def test_lines_of_another_image_size_are_compared_with_scratch_of_that_size(
 def test_shares_of_the_labels_are_lines_of_their_own_beside_numbers_of_them(
     made: list[RunRecord], tmp_path: Path
 ) -> None:
-    shares = [
-        replace(
-            run,
-            params=run.params
-            | {"data.shots": "null", "data.fraction": {"5": "0.1", "25": "0.5"}[run.params["data.shots"]]},
-            tags=run.tags | {"key": f"{run.tags['key']} share"},
-        )
-        for run in made
-    ]
+    share_of = {"5": "0.1", "25": "0.5"}
+    shares = [as_if(run, data__shots="null", data__fraction=share_of[run.params["data.shots"]]) for run in made]
     lines = {line.name: line for line in study([*made, *shares], tmp_path).gains}
     assert {name: line.shots for name, line in lines.items()} == {
         **dict.fromkeys(STRATEGIES, ("5", "25")),
@@ -460,7 +441,7 @@ def test_depth_and_the_control_are_recommended_as_they_are_typed(made: list[RunR
 
 def test_the_command_draws_the_same_subsets(made: list[RunRecord]) -> None:
     runs = [
-        replace(run, params=run.params | {"seed": "2", "data.subset_seed": run.params["seed"]})
+        as_if(run, seed="2", data__subset_seed=run.params["seed"])
         for run in only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0")
     ]  # the last subset's number is the seed's own
     (cell,) = choose(runs)
@@ -492,10 +473,7 @@ def test_the_recommendation_names_setting_interval_and_command(made: list[RunRec
 
 
 def test_the_longest_schedule_of_scratch_is_flagged_when_it_wins(made: list[RunRecord], tmp_path: Path) -> None:
-    longer = [
-        replace(run, params=run.params | {"epochs": "100" if run.params["optim.lr_scale"] == "3.0" else "10"})
-        for run in made
-    ]
+    longer = [as_if(run, epochs="100" if run.params["optim.lr_scale"] == "3.0" else "10") for run in made]
     found = study(longer, tmp_path)
     won = [r for r in found.rows if r.is_scratch and dict(r.setting)["epochs"] == "100"]
     flagged = [note for note in found.notes if "its longest schedule (100 epochs) won" in note]
@@ -536,10 +514,29 @@ def test_json_has_everything_and_nothing_that_is_not_json(call: Callable[..., An
     assert found["recommendations"][0]["command"].startswith("python -m tl_sweep.train")
 
 
-def test_markdown_is_a_table(call: Callable[..., Answer]) -> None:
-    header, line, *rows = call("format=md", "data.shots=5").out.splitlines()
-    assert header.count("|") == line.count("|") == rows[0].count("|")
-    assert "scratch" in rows[2]
+def test_markdown_is_two_tables_and_the_verdict(call: Callable[..., Answer]) -> None:
+    answers, costs, verdict = call("format=md", "data.shots=5").out.strip().split("\n\n")
+    for table in (answers, costs):
+        header, line, *rows = table.splitlines()
+        assert {row.count("|") for row in (line, *rows)} == {header.count("|")}
+        assert [strategy in row for row, strategy in zip(rows, ("none", "all", "scratch"), strict=True)] == [True] * 3
+    assert verdict.startswith("- digits · shots=5: Use resnet18")
+
+
+def test_what_the_networks_cost_is_a_table_of_its_own(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(only(made, data__shots="25"), tmp_path)
+    none = row(found, "none")
+    costs = dict(zip(COSTS, (text(none) for text in COSTS.values()), strict=True))
+    assert costs == {
+        "macro-F1": f"{100 * none.macro_f1:.1f}",
+        "calibration error": f"{100 * none.calibration_error:.1f}",
+        "trainable": f"{none.trainable_parameters:,}",
+        "checkpoint": "44.7 MB",
+        "images/s": "123",
+        "Pareto": "front",
+    }
+    unknown = replace(none, macro_f1=math.nan, checkpoint_bytes=math.nan, inference_images_per_s=math.nan)
+    assert [COSTS[name](unknown) for name in ("macro-F1", "checkpoint", "images/s")] == ["–", "–", "–"]
 
 
 def test_filters_keep_what_they_name(call: Callable[..., Answer]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -52,10 +53,20 @@ def place(row: Row) -> str:
     return "best" if row.is_best else "=" if row.indistinguishable else ""
 
 
-NUMBERS: dict[str, Callable[[Row], str]] = {
+def percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def front(row: Row) -> str:
+    return "front" if row.on_front else ""
+
+
+Texts = dict[str, Callable[[Row], str]]  # by heading
+
+ANSWERS: Texts = {
     "setting": lambda row: setting_of(row) or "–",
     "stable": lambda row: "–" if math.isnan(row.stability) else f"{row.stability:.0%}",
-    "val acc": lambda row: f"{100 * row.val_acc:.1f}",
+    "val acc": lambda row: percent(row.val_acc),
     "test acc": lambda row: interval(row.test_acc),
     "vs scratch": lambda row: difference(row.vs_scratch),
     "verdict": lambda row: "" if row.vs_scratch is None else row.vs_scratch.verdict or "–",
@@ -63,22 +74,31 @@ NUMBERS: dict[str, Callable[[Row], str]] = {
     "seconds": lambda row: f"{row.seconds:.1f}",
     "to scratch's acc": arrival,
 }
-LEFT = ("setting", "verdict")
+COSTS: Texts = {
+    "macro-F1": lambda row: percent(row.macro_f1),
+    "calibration error": lambda row: percent(row.calibration_error),
+    "trainable": lambda row: f"{row.trainable_parameters:,}",
+    "checkpoint": lambda row: "–" if math.isnan(row.checkpoint_bytes) else decimal(round(row.checkpoint_bytes)),
+    "images/s": lambda row: "–" if math.isnan(row.inference_images_per_s) else f"{row.inference_images_per_s:,.0f}",
+    "Pareto": front,
+}
+LEFT = ("setting", "verdict", "Pareto")
+TABLES = {
+    "chosen on validation; accuracies in %, with 95 % intervals; stable: share of resamples that choose the same": ANSWERS,
+    "what these networks cost; front: none is better in accuracy, training and inference time and parameters": COSTS,
+}
 
 
-def columns(study: Study) -> dict[str, Callable[[Row], str]]:
-    """Heading to text; the axes that tell rows apart come first."""
-    names: dict[str, Callable[[Row], str]] = {}
-    if len({row.dataset for row in study.rows}) > 1:
-        names = {"data set": lambda row: row.dataset}
+def names(study: Study) -> Texts:
+    """What tells a row from the others."""
+    several = len({row.dataset for row in study.rows}) > 1
     axes = dict.fromkeys(key for row in study.rows for key, _ in row.axes)
     return {
-        **names,
+        **({"data set": lambda row: row.dataset} if several else {}),
         "": place,
         "backbone": lambda row: row.backbone,
         "strategy": lambda row: row.strategy,
         **{short(key): partial(_axis, key) for key in axes},
-        **NUMBERS,
     }
 
 
@@ -86,15 +106,12 @@ def _axis(key: str, row: Row) -> str:
     return shown(key, dict(row.axes).get(key, "–"))
 
 
-def comparison(study: Study) -> Table:
+def table_of(study: Study, title: str, texts: Texts) -> Table:
     """A row per backbone, strategy and axis, at the setting that validation chose."""
-    title = (
-        "chosen on validation; accuracies in %, with 95 % intervals; stable: share of resamples that choose the same"
-    )
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    shown = columns(study)
-    for heading in shown:
-        left = heading in LEFT or heading not in NUMBERS
+    columns = names(study) | texts
+    for heading in columns:
+        left = heading in LEFT or heading not in texts
         table.add_column(escape(heading), justify="left" if left else "right")
     before: Task | None = None
     for row in study.rows:
@@ -102,7 +119,9 @@ def comparison(study: Study) -> Table:
         if before is not None and task != before:
             table.add_section()
         before = task
-        table.add_row(*(escape(text(row)) for text in shown.values()), style="dim" if row.strategy == "scratch" else "")
+        table.add_row(
+            *(escape(text(row)) for text in columns.values()), style="dim" if row.strategy == "scratch" else ""
+        )
     return table
 
 
@@ -130,17 +149,18 @@ def lines(study: Study) -> Iterator[str]:
 
 def print_study(study: Study, console: Console) -> None:
     if study.rows:
-        console.print(comparison(study))
+        console.print(*(table_of(study, title, texts) for title, texts in TABLES.items()))
     console.print(verdict(study), soft_wrap=True)
 
 
 def as_markdown(study: Study) -> str:
-    shown = columns(study)
-    body = [[_cell(text(row)) for text in shown.values()] for row in study.rows]
-    table = [[*shown], ["---"] * len(shown), *body]
-    return "\n".join(
-        [*("| " + " | ".join(row) + " |" for row in table), "", *(f"- {line.strip()}" for line in lines(study))]
-    )
+    tables = [_markdown(names(study) | texts, study.rows) for texts in TABLES.values()]
+    return "\n\n".join([*tables, "\n".join(f"- {line.strip()}" for line in lines(study))])
+
+
+def _markdown(columns: Texts, rows: Sequence[Row]) -> str:
+    body = [[_cell(text(row)) for text in columns.values()] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [[*columns], ["---"] * len(columns), *body])
 
 
 def _cell(text: str) -> str:

@@ -107,6 +107,8 @@ def started() -> Iterator[Browser]:
             port = next(match[1] for match in found if match)
             browser = Browser(f"http://127.0.0.1:{port}", profile)
             try:
+                browser.open("about:blank")  # it may have begun with a page of its own, which asks for a hundred things
+                browser.log("performance")
                 yield browser
             finally:
                 browser.close()

@@ -61,9 +61,10 @@ def test_good_rates_are_within_one_point_of_the_best() -> None:
         ({1.0: 0.7, 2.0: 0.6, 3.0: 0.5}, 1.0, "smallest"),
         ({1.0: 0.5, 2.0: 0.7, 3.0: 0.6}, 2.0, ""),
         ({1.0: 0.5, 2.0: 0.695, 3.0: 0.7}, 3.0, ""),
-        ({1.0: 0.5, 3.0: 0.7}, 3.0, ""),
+        ({1.0: 0.5, 3.0: 0.7}, 3.0, "largest"),
+        ({3.0: 0.7}, 3.0, ""),
     ],
-    ids=["largest", "smallest", "inside", "its neighbour is as good", "two only"],
+    ids=["largest", "smallest", "inside", "its neighbour is as good", "two only", "one only"],
 )
 def test_a_best_rate_at_the_edge_of_its_grid_is_flagged(
     accuracies: dict[float, float], chosen: float, edge: str
@@ -140,7 +141,7 @@ def cell(strategy: str = "none", *, val: float = 0.8, trainable: int = 100) -> C
 )
 def test_a_diagnosis_from_the_curve(points: tuple[Point, ...], words: str) -> None:
     one = cell()
-    found = diagnosis(one, points, (), [one], source_is_useless=False)
+    found = diagnosis(one, points, (), [one], as_good="")
     assert found.startswith(words)
     assert bool(found) == bool(words)
 
@@ -148,9 +149,9 @@ def test_a_diagnosis_from_the_curve(points: tuple[Point, ...], words: str) -> No
 def test_too_much_is_frozen_where_what_learns_more_does_better() -> None:
     frozen, free = cell("all", val=0.5, trainable=10), cell("none", val=0.9, trainable=100)
     points = curve([0.4, 0.5, 0.5, 0.5, 0.5, 0.5], train_acc=0.51)
-    assert diagnosis(frozen, points, (), [frozen, free], False).startswith("underfits")
-    assert diagnosis(frozen, points, (), [frozen], False) == ""
-    assert diagnosis(frozen, points[-1:], (), [frozen, free], False).startswith("underfits")  # solved at once
+    assert diagnosis(frozen, points, (), [frozen, free], "").startswith("underfits")
+    assert diagnosis(frozen, points, (), [frozen], "") == ""
+    assert diagnosis(frozen, points[-1:], (), [frozen, free], "").startswith("underfits")  # solved at once
 
 
 def test_a_training_loss_that_rises_again_says_that_the_rate_is_too_high() -> None:
@@ -159,15 +160,15 @@ def test_a_training_loss_that_rises_again_says_that_the_rate_is_too_high() -> No
     rising = [
         replace(point, train_loss=loss) for point, loss in zip(points, [0.9, 0.5, 0.6, 0.8, 1.1, 1.3], strict=True)
     ]
-    assert diagnosis(one, rising, (), [one], False).startswith("the rate is too high")
+    assert diagnosis(one, rising, (), [one], "").startswith("the rate is too high")
 
 
 def test_the_gravest_is_said_first() -> None:
     one = cell()
     tried = rates({1.0: 0.5, 2.0: 0.6, 3.0: 0.7}, 3.0)
     rising = curve([0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
-    assert diagnosis(one, rising, tried, [one], True).startswith("wrong source")
-    assert diagnosis(one, rising, tried, [one], False).startswith("the rate may be too low: the largest one tried")
+    assert diagnosis(one, rising, tried, [one], "scratch").startswith("wrong source: frozen features are no better")
+    assert diagnosis(one, rising, tried, [one], "").startswith("the rate may be too low: the largest of 3 tried")
 
 
 # --- labels

@@ -75,20 +75,22 @@ def compare(values: dict[str, str], filters: Sequence[str]) -> None:
         UserError: a value that is not allowed, runs that cannot be found, or none that match.
     """
     from tl_sweep.report.analysis import Question
-    from tl_sweep.report.table import FORMATS, print_study
+    from tl_sweep.report.table import FORMATS, lines, print_study
 
     if values["format"] not in ("table", *FORMATS):
         near = did_you_mean(values["format"], FORMATS)
         raise UserError(f"format={values['format']}:{near} allowed: table, {', '.join(FORMATS)}")
     uri = None if values["tracking.uri"] == "null" else values["tracking.uri"]
     runs = filtered(find_runs(values, uri), filters)
-    title = values["sweep"] or values["tracking.experiment"]
-    title = " ".join([title, *filters])
-    study = study_of(runs, Question(title, _margin(values["margin"])), uri, local_path(values["weights.dir"]))
+    title = " ".join([values["sweep"] or values["tracking.experiment"], *filters])
+    question = Question(title, _margin(values["margin"]), tuple(filters))
+    study = study_of(runs, question, uri, local_path(values["weights.dir"]))
     if uri is not None:
         study = with_link(study, uri, values["tracking.experiment"])
     if values["format"] != "table":
         print(FORMATS[values["format"]](study))
+        if values["format"] == "csv":  # has place for rows alone
+            print(*lines(study), sep="\n", file=sys.stderr)
     else:
         print_study(study, Console(width=None if Console().is_terminal else 200))
     if values["page"] == "null" or (values["format"] != "table" and not values["page"]):

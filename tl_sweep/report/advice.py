@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 from tl_sweep.config import field_paths
-from tl_sweep.report.choice import WEIGHTS, Candidate, Cell, seed_of
+from tl_sweep.report.choice import FEWEST_SEEDS, WEIGHTS, Candidate, Cell, seed_of
 from tl_sweep.report.curves import good_rates
 from tl_sweep.report.selection import line_of, task_of
 from tl_sweep.report.study import Arrival, Comparison, Interval, Recommendation, Row
-from tl_sweep.report.verdict import FEWEST_SEEDS, best_of, scratch_of, ways_to_tell
+from tl_sweep.report.verdict import best_of, scratch_of, ways_to_tell
 from tl_sweep.tracking.record import RunRecord
 
 FEW_TRIALS = 3
@@ -33,6 +33,19 @@ def percent(share: float) -> str:
 def points(interval: Interval) -> str:
     """``+9.6 points (8.1 to 11.1)``"""
     return f"{100 * interval.estimate:+.1f} points ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def with_rate(row: Row) -> str:
+    """Its setting, and the rate that this comes to."""
+    said = any(key == "optim.lr" for key, _ in row.setting)
+    rate = [f"learning rate {rate.lr:g}" for rate in row.rates if rate.chosen and not said]
+    return ", ".join(filter(None, [setting_of(row), *rate]))
+
+
+def good_range(row: Row) -> str:
+    """``0.01 to 0.03``: the learning rates within one point of the best on validation; empty where none was tried."""
+    good = good_rates(row.rates)
+    return "" if good is None else " to ".join(dict.fromkeys(f"{rate:g}" for rate in good))
 
 
 def setting_of(row: Row) -> str:
@@ -72,7 +85,7 @@ def options_of(cell: Cell) -> str:
 
 
 def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> Iterator[str]:
-    setting = setting_of(advised)
+    setting = with_rate(advised)
     yield f"Use {advised.backbone} with {options}{f' ({setting})' if setting else ''}."
     yield (
         f"Expect {percent(advised.test_acc.estimate)} on images like the test images "
@@ -87,9 +100,25 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
         )
     elif best.num_seeds < FEWEST_SEEDS:
         yield f"{_seeds(best).capitalize()} cannot tell methods apart, only these networks."
-    others = [name_in(row, rows) for row in rows if row.indistinguishable and row is not advised]
-    if others:
-        yield f"Cannot be told from the best: {', '.join(others)}."
+    yield from _beside_the_best(rows)
+
+
+def _beside_the_best(rows: Collection[Row]) -> Iterator[str]:
+    """What test says of the others that are not worse than what validation chose."""
+    told: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        if row.vs_best is not None and row.vs_best.verdict in ("better", "equivalent", "cannot tell"):
+            ways = _ways(row, row.vs_best)
+            told[row.vs_best.verdict].append(name_in(row, rows) + (f" (about {ways} would)" if ways else ""))
+    if told["cannot tell"]:
+        yield f"Test cannot tell from the best on validation: {', '.join(told['cannot tell'])}."
+    if told["equivalent"]:
+        yield f"Equivalent to it on test: {', '.join(told['equivalent'])}."
+    if told["better"]:
+        yield (
+            f"Test finds better than it: {', '.join(told['better'])}; they were not chosen, since validation chooses, "
+            "and a choice by test would make its accuracy too good to be true."
+        )
 
 
 def _against(comparison: Comparison, what: str) -> str:
@@ -113,18 +142,15 @@ def _evidence(advised: Row, best: Row, rows: Mapping[Cell, Row]) -> Iterator[str
     )
     if not math.isnan(advised.stability):
         yield f"this setting is chosen in {advised.stability:.0%} of resamples of validation images and seeds"
+    if not math.isnan(best.best_again):
+        yield f"{name_in(best, rows.values())} is best on validation in {best.best_again:.0%} of such resamples"
     if advised.vs_scratch is not None:
         yield f"against scratch: {advised.vs_scratch.wording}"
     if advised.arrival is not None:
         yield arrival_text(advised.arrival)
-    good = good_rates(advised.rates)
-    if good is not None and len(advised.rates) > 1:
-        rates = (
-            f"the learning rate {good[0]:g} alone is"
-            if good[0] == good[1]
-            else f"rates from {good[0]:g} to {good[1]:g} are"
-        )
-        yield f"of those tried, {rates} within one point of the best on validation"
+    if len(advised.rates) > 1:
+        tried = len(advised.rates)
+        yield f"learning rates within one point of the best on validation, of {tried} tried: {good_range(advised)}"
     yield (
         f"{advised.seconds:.1f} s of training, {advised.trainable_parameters:,} trainable parameters, "
         f"calibration error {percent(advised.calibration_error)}"
@@ -145,13 +171,12 @@ def _would_change(advised: Row, rows: Collection[Row]) -> Iterator[str]:
         yield f"three seeds or more: so far {_seeds(advised)}"
     if advised.vs_scratch is not None and (ways := _ways(advised, advised.vs_scratch)):
         yield f"to tell it from scratch: about {ways}"
-    for row in rows:
-        if row.vs_best is not None and (ways := _ways(row, row.vs_best)):
-            yield f"to tell {name_in(row, rows)} from the best: about {ways}"
     if advised.diagnosis:
         yield f"its own curves: {advised.diagnosis}"
     if not math.isnan(advised.stability) and advised.stability < UNSTABLE:
         yield "more validation images: another setting is chosen in most resamples"
+    if any(row.best_again < UNSTABLE for row in rows):
+        yield "more validation images: another strategy or backbone is best on them in most resamples"
 
 
 def _ways(row: Row, comparison: Comparison) -> str:
@@ -213,6 +238,8 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
             )
         if cell.is_scratch and _longest_won(cell):
             yield f"{row.label}: its longest schedule ({cell.chosen.epochs} epochs) won; a longer one may do better"
+    yield from _one_schedule(dataset, rows)
+    yield from _shared_features(dataset, rows)
     machines = sorted({_machine(run) for cell in rows for run in cell.runs})
     if len(machines) > 1:
         yield f"{dataset}: seconds were taken in different places and do not compare: {'; '.join(machines)}"
@@ -242,5 +269,34 @@ def _leads(candidate: Candidate, chosen: Candidate) -> bool:
 
 
 def _longest_won(cell: Cell) -> bool:
-    lengths = {candidate.epochs for candidate in cell.candidates}
+    lengths = _lengths(cell)
     return len(lengths) > 1 and cell.chosen.epochs == max(lengths)
+
+
+def _lengths(cell: Cell) -> set[int]:
+    return {candidate.epochs for candidate in cell.candidates}
+
+
+def _one_schedule(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """Scratch converges later than what is pretrained: equal epochs are not a fair comparison alone."""
+    single = [cell for cell in rows if cell.is_scratch and len(_lengths(cell)) == 1]
+    if single and len(single) < len(rows):
+        count, epochs = len(single), single[0].chosen.epochs
+        yield (
+            f"{dataset}: scratch had no schedule of its own in {count} row{'s' * (count > 1)}; it converges later, so "
+            f"that its accuracy is that of {epochs} epochs: freeze=scratch epochs={epochs},{3 * epochs},{10 * epochs}"
+        )
+
+
+def _shared_features(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """Times of runs that found all their frozen features computed by others are not what a run alone would take."""
+    found = [row.label for cell, row in rows.items() if any(map(_computed_no_feature, cell.runs))]
+    if found:
+        yield (
+            f"{dataset}: seconds of {len(found)} row{'s' * (len(found) > 1)} leave out frozen features that other runs "
+            f"had computed, as in {found[0]}"
+        )
+
+
+def _computed_no_feature(run: RunRecord) -> bool:
+    return run.metrics.get("cache/hit_rows", 0) > 0 and run.metrics.get("cache/missed_rows", 0) == 0

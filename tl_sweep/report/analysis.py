@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
@@ -23,10 +23,12 @@ Speed = Callable[[RunRecord], float]  # images per second at inference of a run'
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of the runs. margin: a difference in accuracy below which two strategies count as equal."""
+    """What is asked of the runs. margin: a difference in accuracy below which two strategies count as equal. filters:
+    what the runs were picked by."""
 
     title: str
     margin: float = MARGIN
+    filters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, questio
     usable, excluded = sort_out(list(runs), evidence)
     rows: list[Row] = []
     recommendations: list[Recommendation] = []
-    notes: list[str] = []
+    picked = " ".join(question.filters)
+    notes = [f"of the runs with {picked} alone: choices and p-values, too"] if picked else []
     for dataset, members in datasets_of(usable).items():
         cells = choose(members)
         excluded += _incomplete(members, cells)
@@ -76,18 +79,36 @@ def nothing(title: str) -> Study:
 
 
 def _incomplete(runs: Sequence[RunRecord], cells: Sequence[Cell]) -> list[Excluded]:
-    """Runs whose setting lacks a seed, and cells that the others have and nobody ran."""
-    compared = {id(run) for cell in cells for candidate in cell.candidates for run in candidate.runs}
-    left = tuple(run.name for run in runs if id(run) not in compared)
-    found = [Excluded("their setting lacks a seed that others have, so that it was not compared", left)] if left else []
-    there = {(cell.backbone, cell.strategy, *cell.source, cell.task) for cell in cells}
-    missing = [
-        " · ".join([*name, *(f"{key}={value}" for key, value in task)])
-        for task in dict.fromkeys(cell.task for cell in cells)
-        for name in dict.fromkeys((cell.backbone, cell.strategy, *cell.source) for cell in cells)
-        if (*name, task) not in there
-    ]
-    return [*found, *([Excluded("no finished run", tuple(missing))] if missing else [])]
+    """Runs whose setting lacks a seed, those on seeds that others lack, and cells that nobody ran."""
+    used = {id(run) for cell in cells for run in (*cell.runs, *_compared(cell))}
+    lacking = {id(run) for cell in cells for candidate in cell.incomplete for run in candidate.runs}
+    left = {
+        "their setting lacks a seed that others have, so that it was not compared": lacking,
+        "on seeds that other settings lack, and of a setting that was not chosen": {*map(id, runs)} - used - lacking,
+    }
+    found = [Excluded(why, tuple(run.name for run in runs if id(run) in ids)) for why, ids in left.items() if ids]
+    missing = tuple(_missing(cells))
+    return [*found, *([Excluded("no finished run", missing)] if missing else [])]
+
+
+def _compared(cell: Cell) -> Iterator[RunRecord]:
+    return (run for candidate in cell.candidates for run in candidate.runs)
+
+
+def _missing(cells: Sequence[Cell]) -> Iterator[str]:
+    """What a table of backbones × strategies × tasks lacks. A source counts for the backbones that have it, a number of
+    frozen stages too."""
+    there = {(cell.backbone, cell.strategy, cell.source, cell.task) for cell in cells}
+    sources = {(cell.backbone, cell.source) for cell in cells}
+    own = {(cell.backbone, cell.strategy) for cell in cells}
+    for backbone in dict.fromkeys(cell.backbone for cell in cells):
+        for other in dict.fromkeys((cell.strategy, cell.source, cell.freezes_a_number) for cell in cells):
+            strategy, source, is_own = other
+            if (source and (backbone, source) not in sources) or (is_own and (backbone, strategy) not in own):
+                continue
+            for task in dict.fromkeys(cell.task for cell in cells):
+                if (backbone, strategy, source, task) not in there:
+                    yield " · ".join([backbone, strategy, *source, *(f"{key}={value}" for key, value in task)])
 
 
 def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, margin: float) -> dict[Cell, Row]:
@@ -97,12 +118,17 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
     for task in verdict.by_task(cells):
         best, vs_best = verdict.best_of(task), verdict.against_best(task, vs_scratch, evidence, margin)
         budget = Budget.of(task)
-        ranked = sorted(task, key=lambda cell: cell.chosen.merit, reverse=True)
+        ranked = sorted(task, key=lambda cell: cell.merit, reverse=True)
         mine = {
             cell: _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell))
             for cell in ranked
         }
-        mine[best] = replace(mine[best], is_best=True, mistakes=evidence.mistakes(best.runs, MOST_MISTAKES))
+        mine[best] = replace(
+            mine[best],
+            is_best=True,
+            best_again=verdict.best_again(ranked, evidence),
+            mistakes=evidence.mistakes(best.runs, MOST_MISTAKES),
+        )
         rows |= _with_neighbours(mine)
     return rows
 
@@ -149,7 +175,7 @@ def _row(
         vs_scratch=vs_scratch,
         vs_best=vs_best,
         is_best=False,
-        indistinguishable=vs_best is not None and vs_best.verdict not in ("", "worse"),
+        indistinguishable=vs_best is not None and vs_best.verdict in ("cannot tell", "equivalent"),
         arrival=None,
         diagnosis="",
         on_front=False,
@@ -171,20 +197,23 @@ def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
         finished[cell] = replace(
             row,
             arrival=arrival,
-            diagnosis=curves.diagnosis(cell, row.curve, row.rates, tuple(rows), _is_useless(cell, rows)),
+            diagnosis=curves.diagnosis(cell, row.curve, row.rates, tuple(rows), _as_good_as(cell, rows)),
             on_front=not any(_dominates(other, row) for other in rows.values()),
         )
     return finished
 
 
-def _is_useless(cell: Cell, rows: Mapping[Cell, Row]) -> bool:
-    """A pretrained source whose frozen features are no better on validation than random ones, or than scratch; unless
-    test tells that they are (validation images can be few)."""
+def _as_good_as(cell: Cell, rows: Mapping[Cell, Row]) -> str:
+    """What needs no source and is as good on validation as this cell's frozen features: random features, or scratch
+    where they were not tried. Empty where the features are better, or test tells that they are (validation images can
+    be few)."""
     versus = rows[cell].vs_scratch
     if not cell.learns_only_the_head or cell.is_control or (versus is not None and versus.verdict == "better"):
-        return False
-    rivals = [other for other in rows if other.backbone == cell.backbone and (other.is_control or other.is_scratch)]
-    return any(rows[cell].val_acc <= rows[rival].val_acc for rival in rivals)
+        return ""
+    mine = [other for other in rows if other.backbone == cell.backbone]
+    rivals = [other for other in mine if other.is_control] or [other for other in mine if other.is_scratch]
+    as_good = [rival.strategy for rival in rivals if rows[cell].val_acc <= rows[rival].val_acc]
+    return as_good[0] if as_good else ""
 
 
 def _dominates(other: Row, row: Row) -> bool:

@@ -15,8 +15,8 @@ from typing import Any
 
 from tl_sweep.report.drawing import Figure, Palette, number, percent, plain, rings, ticks
 from tl_sweep.report.selection import MOST_CLASSES, Catalogue, line_of
-from tl_sweep.report.study import Gain, Interval, Point, Row, Study
-from tl_sweep.report.transfer import ALL
+from tl_sweep.report.study import Gain, Point, Row, Study
+from tl_sweep.report.transfer import ALL, accuracy_at, lead_at, number_of
 
 MOST_CURVE_POINTS = 6_000  # of all curves together: the page has to stay small
 MOST_WRITTEN = 12  # classes, so that counts fit into the cells; points, so that their labels do not overlap
@@ -247,9 +247,9 @@ def _labels(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
 
 def _label_figure(lines: Sequence[Gain], palette: Palette) -> Figure:
     every = {labels for line in lines for labels in line.shots}
-    shots = sorted(every, key=lambda labels: math.inf if labels == ALL else float(labels))
+    shots = sorted(every, key=number_of)
     ordered = sorted(lines, key=lambda line: palette.order(line.name))
-    leads = [lead for labels in shots for lead in _lead_at(labels, lines)]
+    leads = [(labels, *lead) for labels in shots if (lead := lead_at(labels, lines)) is not None]
     shares = all(labels == ALL or float(labels) < 1 for labels in shots)
     title = "share of the training images" if shares else "labelled images per class"
     return {
@@ -280,21 +280,8 @@ def _label_line(line: Gain, shots: Sequence[str], shift: float, palette: Palette
     }
 
 
-def _lead_at(labels: str, lines: Sequence[Gain]) -> list[tuple[str, Gain, Interval, float]]:
-    """(labels, line, its accuracy, what scratch needs) of the best line, if scratch gets there."""
-    known = [
-        (labels, line, line.test_acc[place], needs)
-        for line in lines
-        if labels in line.shots and labels != ALL
-        for place in [line.shots.index(labels)]
-        for needs in line.scratch_needs[place : place + 1]
-        if needs is not None
-    ]
-    return [max(known, key=lambda lead: lead[2].estimate)] if known else []
-
-
-def _lead_shape(labels: str, line: Gain, acc: Interval, needs: float, shots: Sequence[str], palette: Palette) -> Figure:
-    height = percent(acc.estimate)
+def _lead_shape(labels: str, line: Gain, needs: float, shots: Sequence[str], palette: Palette) -> Figure:
+    height = percent(accuracy_at(line, labels))
     return {
         "type": "line",
         "x0": shots.index(labels),
@@ -305,12 +292,12 @@ def _lead_shape(labels: str, line: Gain, acc: Interval, needs: float, shots: Seq
     }
 
 
-def _lead_text(labels: str, line: Gain, acc: Interval, needs: float, shots: Sequence[str]) -> Figure:
+def _lead_text(labels: str, line: Gain, needs: float, shots: Sequence[str]) -> Figure:
     count = f"{needs:.0f}" if needs >= 1 else f"{100 * needs:.0f} %"
     return {
         "text": f"scratch needs {count}",
         "x": _place_of(needs, shots),
-        "y": percent(acc.estimate),
+        "y": percent(accuracy_at(line, labels)),
         "xanchor": "left",
         "ax": 24,
         "ay": 34,

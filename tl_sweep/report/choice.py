@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean
 
 from tl_sweep.config import field_paths
@@ -16,36 +17,45 @@ NEVER_AN_AXIS = (*SEEDS, *(name for name, item in field_paths() if item.metadata
 WEIGHTS = "model.weights"
 NO_SOURCE = "–"
 AXES = ("data.", WEIGHTS)  # what a question is about; whatever else varies is an answer that validation chooses
+FEWEST_SEEDS = 3  # for a choice and for a verdict on methods: two say next to nothing of how much seeds differ
 
 Values = tuple[tuple[str, str], ...]
+Merit = tuple[float, float]
+
+
+def mean_of(runs: Sequence[RunRecord], metric: str) -> float:
+    """Over seeds; nan where a run lacks it."""
+    return fmean(run.metrics.get(metric, math.nan) for run in runs)
+
+
+def merit_of(runs: Sequence[RunRecord]) -> Merit:
+    """What is maximised: mean validation accuracy (sums differ in their last bits: rounded), then minus loss."""
+    return round(mean_of(runs, "best/val_acc"), 9), -mean_of(runs, "best/val_loss")
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """One setting of a cell and its runs, one per seed in the order of the seeds."""
+    """One setting of a cell. runs: on the seeds on which settings are compared, one each, in their order. further: on
+    seeds that other settings lack."""
 
     setting: Values
     runs: tuple[RunRecord, ...]
+    further: tuple[RunRecord, ...] = ()
 
     @property
     def epochs(self) -> int:
         return int(self.runs[0].params["epochs"])
 
-    @property
-    def merit(self) -> tuple[float, float]:
-        """What is maximised: mean validation accuracy (sums differ in their last bits: rounded), then minus loss."""
-        return round(self.mean("best/val_acc"), 9), -self.mean("best/val_loss")
-
     def mean(self, metric: str) -> float:
-        """Over seeds; nan where a run lacks it."""
-        return fmean(run.metrics.get(metric, math.nan) for run in self.runs)
+        """Over the seeds on which settings are compared."""
+        return mean_of(self.runs, metric)
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
     """One row of the comparison: a backbone and a strategy at the setting that validation chose.
 
-    axes: what of the data and the source varies in the sweep (shots, weights, …) and this cell's value of it.
+    axes: what of the data and the source varies in the data set's runs (shots, weights, …) and this cell's value of it.
     candidates: the settings that were compared, the chosen one among them. incomplete: those that lack a seed.
     """
 
@@ -60,9 +70,14 @@ class Cell:
     def setting(self) -> Values:
         return self.chosen.setting
 
-    @property
+    @cached_property
     def runs(self) -> tuple[RunRecord, ...]:
-        return self.chosen.runs
+        """All of the chosen setting, in the order of their seeds."""
+        return tuple(sorted((*self.chosen.runs, *self.chosen.further), key=_in_order))
+
+    @cached_property
+    def merit(self) -> Merit:
+        return merit_of(self.runs)
 
     @property
     def task(self) -> Values:
@@ -84,12 +99,18 @@ class Cell:
         return bool(self.runs[0].tags.get("control"))
 
     @property
+    def freezes_a_number(self) -> bool:
+        """Of stages, which differ between backbones: ``depth 3``."""
+        return self.runs[0].params.get("freeze.frozen_stages", "null") != "null"
+
+    @property
     def learns_only_the_head(self) -> bool:
         phases = self.runs[0].tags.get("trainable", "").split(", ")
         return all(phase.startswith("head x") for phase in phases)
 
     def mean(self, metric: str) -> float:
-        return self.chosen.mean(metric)
+        """Over all seeds of the chosen setting."""
+        return mean_of(self.runs, metric)
 
 
 def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
@@ -104,45 +125,70 @@ def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
 
 
 def choose(runs: Iterable[RunRecord]) -> list[Cell]:
-    """For each backbone, strategy and axis, the setting with the best mean validation accuracy over its seeds.
+    """For each backbone, strategy and axis, the setting with the best mean validation accuracy over its seeds. ``runs``
+    are those of one data set.
 
-    Ties go to the smaller mean validation loss. Settings are compared on the same seeds, as many as any of them has
-    finished; one that lacks some is kept apart. Test accuracy plays no part.
+    Ties go to the smaller mean validation loss. Settings are compared on seeds that they share; one that lacks some is
+    kept apart. Test accuracy plays no part.
     """
     finished = [run for run in runs if run.status == "FINISHED"]
+    axes = [key for key in varied_keys(finished) if key.startswith("data.") and key not in NEVER_AN_AXIS]
+    sources = sources_of(finished)
+    several = len(set(sources.values())) > len({backbone for backbone, _ in sources.values()})
     varied = {where: varied_keys(group) for where, group in _grouped(finished).items()}
-    axes = sorted(
-        {key for keys in varied.values() for key in keys if key.startswith(AXES) and key not in NEVER_AN_AXIS}
-    )
     cells: dict[tuple[str, str, Values], dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for run in finished:
         where = backbone_and_strategy(run)
         free = [key for key in varied[where] if not key.startswith(AXES) and key not in NEVER_AN_AXIS]
-        cells[*where, axes_of(run, axes)][_values(run, free)][seed_of(run)] = run
+        source = sources[_weights_of(run)][1] if has_source(run) else NO_SOURCE
+        asked = (*_values(run, axes), *(((WEIGHTS, source),) if several else ()))
+        cells[*where, asked][_values(run, free)][seed_of(run)] = run
     return [_chosen(*where, candidates) for where, candidates in cells.items()]
 
 
-def _chosen(
-    backbone: str, strategy: str, axes: Values, candidates: Mapping[Values, Mapping[Values, RunRecord]]
-) -> Cell:
-    seeds = _common_seeds([frozenset(by_seed) for by_seed in candidates.values()])
-    complete = tuple(
-        Candidate(setting, tuple(by_seed[seed] for seed in seeds))
-        for setting, by_seed in candidates.items()
-        if by_seed.keys() >= set(seeds)
-    )
-    incomplete = tuple(
-        Candidate(setting, tuple(by_seed[seed] for seed in sorted(by_seed, key=_as_numbers)))
-        for setting, by_seed in candidates.items()
-        if not by_seed.keys() >= set(seeds)
-    )
-    return Cell(backbone, strategy, axes, max(complete, key=lambda candidate: candidate.merit), complete, incomplete)
+def sources_of(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Backbone and name, by backbone and content, of the weights that runs started from; one file that is spelled in
+    two ways is one source."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for run in runs:
+        if has_source(run):
+            found.setdefault(_weights_of(run), (run.tags["backbone"], run.params.get(WEIGHTS, "null")))
+    return found
 
 
-def _common_seeds(found: Sequence[frozenset[Values]]) -> list[Values]:
-    """The seeds on which settings are compared: as many as any setting has, and of such sets the one most have."""
-    most = max(found, key=lambda seeds: (len(seeds), sum(other >= seeds for other in found)))
-    return sorted(most, key=_as_numbers)
+def has_source(run: RunRecord) -> bool:
+    """What starts at random has none, whatever it was asked to load."""
+    return run.params.get("freeze.pretrained") != "false" and run.params.get(WEIGHTS) != "null"
+
+
+def _weights_of(run: RunRecord) -> tuple[str, str]:
+    return run.tags["backbone"], run.tags.get("weights.sha256", run.params.get(WEIGHTS, "null"))
+
+
+def _chosen(backbone: str, strategy: str, axes: Values, settings: Mapping[Values, Mapping[Values, RunRecord]]) -> Cell:
+    seeds = _common_seeds([frozenset(by_seed) for by_seed in settings.values()])
+    complete, incomplete = [], []
+    for setting, by_seed in settings.items():
+        if seeds <= by_seed.keys():
+            shared, further = seeds, by_seed.keys() - seeds
+            complete.append(Candidate(setting, _ordered(by_seed, shared), _ordered(by_seed, further)))
+        else:
+            incomplete.append(Candidate(setting, _ordered(by_seed, by_seed.keys())))
+    chosen = max(complete, key=lambda candidate: merit_of(candidate.runs))
+    return Cell(backbone, strategy, axes, chosen, tuple(complete), tuple(incomplete))
+
+
+def _common_seeds(found: Sequence[frozenset[Values]]) -> frozenset[Values]:
+    """The seeds on which settings are compared: those that the most settings share, and of such the most; three at
+    least, or as many as any setting has."""
+    fewest = min(FEWEST_SEEDS, max(map(len, found)))
+    shared = {one & other for one in found for other in found if len(one & other) >= fewest}
+    ordered = sorted(shared, key=lambda seeds: sorted(map(_as_numbers, seeds)))
+    return max(ordered, key=lambda seeds: (sum(other >= seeds for other in found), len(seeds)))
+
+
+def _ordered(by_seed: Mapping[Values, RunRecord], seeds: Iterable[Values]) -> tuple[RunRecord, ...]:
+    return tuple(sorted((by_seed[seed] for seed in seeds), key=_in_order))
 
 
 def _grouped(runs: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
@@ -161,18 +207,16 @@ def backbone_and_strategy(run: RunRecord) -> tuple[str, str]:
     return backbone, f"{name} (random features)" if run.tags.get("control") else name
 
 
-def axes_of(run: RunRecord, axes: Iterable[str]) -> Values:
-    """The run's values; what starts at random has no source, whatever it was asked to load."""
-    has_source = run.params.get("freeze.pretrained") != "false" and run.params.get(WEIGHTS) != "null"
-    return tuple((key, value if has_source or key != WEIGHTS else NO_SOURCE) for key, value in _values(run, axes))
-
-
 def seed_of(run: RunRecord) -> Values:
     return _values(run, SEEDS)
 
 
 def _values(run: RunRecord, keys: Iterable[str]) -> Values:
     return tuple((key, run.params.get(key, "null")) for key in keys)
+
+
+def _in_order(run: RunRecord) -> list[tuple[int, str]]:
+    return _as_numbers(seed_of(run))
 
 
 def _as_numbers(seed: Values) -> list[tuple[int, str]]:

@@ -38,11 +38,11 @@ def good_rates(rates: Sequence[Rate]) -> tuple[float, float] | None:
 
 
 def edge_of(rates: Sequence[Rate]) -> str:
-    """``largest`` or ``smallest`` if the best rate is the last of three or more that were tried, else empty.
+    """``largest`` or ``smallest`` if the best rate is the last of those that were tried, else empty.
 
     A neighbour that is as good, within one point, says that the grid went far enough.
     """
-    if len(rates) < 3:
+    if len(rates) < 2:
         return ""
     places = [place for place, rate in enumerate(rates) if rate.chosen]
     if not places or places[0] not in (0, len(rates) - 1):
@@ -77,19 +77,17 @@ def val_acc_after(curve: Sequence[Point], seconds: float) -> float:
     return max((point.val_acc for point in curve if point.seconds <= seconds), default=math.nan)
 
 
-def diagnosis(
-    cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Sequence[Cell], source_is_useless: bool
-) -> str:
+def diagnosis(cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Sequence[Cell], as_good: str) -> str:
     """One sentence on what stands in the way of this cell, the gravest first; empty if nothing does.
 
-    task: the cells that were asked the same, this one among them.
+    task: the cells that were asked the same, this one among them. as_good: what does as well without this source.
     """
-    if source_is_useless:
-        return "wrong source: frozen features are no better than random ones or than training from scratch"
+    if as_good:
+        return f"wrong source: frozen features are no better on validation than {as_good}, which needs none"
     edge = edge_of(rates)
     if edge:
         what, remedy = ("low", "higher") if edge == "largest" else ("high", "lower")
-        return f"the rate may be too {what}: the {edge} one tried was best; try {remedy} ones"
+        return f"the rate may be too {what}: the {edge} of {len(rates)} tried was best; try {remedy} ones"
     if not curve:
         return ""
     last = curve[-1]
@@ -98,7 +96,7 @@ def diagnosis(
         if last.train_loss > min(point.train_loss for point in curve) + RISE:
             return "the rate is too high: training itself got worse again; try lower ones"
         if last.val_loss > 1.1 * min(point.val_loss for point in curve) and last.train_acc - last.val_acc > 10 * POINT:
-            return "overfits: freeze more, augment more, or train for fewer epochs"
+            return f"overfits: {'' if cell.is_scratch else 'freeze more, '}augment more, or train for fewer epochs"
         if last.val_acc - before.val_acc > 2 * POINT and last.val_loss < before.val_loss:
             return "not converged: validation still rises in the last fifth of the epochs; train longer"
     freer = [other for other in task if other.backbone == cell.backbone and _trainable(other) > _trainable(cell)]

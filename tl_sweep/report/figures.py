@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tl_sweep.report.selection import line_of
 from tl_sweep.report.study import Gain, Interval, Row
-from tl_sweep.report.transfer import ALL
+from tl_sweep.report.transfer import ALL, accuracy_at, lead_at, number_of
 
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
 
@@ -71,9 +71,9 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
     match the best line."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    shots = sorted({shot for line in lines for shot in line.shots}, key=_count)
+    shots = sorted({shot for line in lines for shot in line.shots}, key=number_of)
     places = {shot: _place(shot, shots) for shot in shots}
-    best: dict[str, tuple[float, float, str]] = {}  # by number of labels: accuracy, what scratch needs, colour
+    colours = {}
     for line in lines:
         acc, spread = zip(*map(_percent, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
@@ -82,10 +82,12 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
         bars = axes.errorbar(
             x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=name, color=colour
         )
-        for shot, value, needs in zip(line.shots, acc, line.scratch_needs, strict=True):
-            if needs is not None and needs > _count(shot):
-                best[shot] = max(best.get(shot, (0.0, 0.0, "")), (value, needs, bars[0].get_color()))
-    for shot, (value, needs, colour) in best.items():
+        colours[line] = bars[0].get_color()
+    for shot, lead in [(shot, lead_at(shot, lines)) for shot in shots]:
+        if lead is None:
+            continue
+        (line, needs), value = lead, 100 * accuracy_at(lead[0], shot)
+        colour = colours[line]
         axes.plot([places[shot], needs], [value, value], ":", color=colour)
         axes.plot(needs, value, "|", markersize=10, color=colour)
         axes.annotate(f"scratch needs {needs:.0f}", (needs, value), (3, -10), textcoords="offset points", fontsize=7)
@@ -102,10 +104,6 @@ def _percent(acc: Interval) -> tuple[float, np.ndarray]:
     return 100 * acc.estimate, 100 * np.array([[acc.estimate - acc.low], [acc.high - acc.estimate]])
 
 
-def _count(shot: str) -> float:
-    return float("inf") if shot == ALL else float(shot)
-
-
 def _place(shot: str, shots: Sequence[str]) -> float:
     """On a logarithmic axis; ``all`` stands beyond the largest number."""
-    return _count(shot) if shot != ALL else 3 * max(_count(other) for other in shots if other != ALL)
+    return number_of(shot) if shot != ALL else 3 * max(number_of(other) for other in shots if other != ALL)

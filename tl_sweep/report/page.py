@@ -11,16 +11,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from tl_sweep.report.advice import setting_of
+from tl_sweep.report.advice import good_range, setting_of
 from tl_sweep.report.charts import Chart, charts_of, palette_of
 from tl_sweep.report.drawing import number
 from tl_sweep.report.selection import Catalogue, catalogue_of, line_of, short, shown, task_of
 from tl_sweep.report.study import Comparison, Interval, Row, Study
+from tl_sweep.report.table import transfer_table
 from tl_sweep.report.transfer import LABELS
 
 TEMPLATES = Path(__file__).parent / "templates"
 MISSING = "–"
 MOST_PICTURE_BYTES = 150_000  # of all pictures together: the page has to stay small
+NO_MISTAKE = "No test image was wrong."
+NOT_KEPT = "Mistakes are shown of the best row of each task."
 SYMBOLS = {"better": "▲", "worse": "▼", "equivalent": "=", "cannot tell": "?"}
 
 
@@ -52,6 +55,7 @@ def render(study: Study) -> str:
         columns=columns,
         groups=[(name, len(list(same))) for name, same in groupby(column.group for column in columns)],
         filters=filters_of(study.rows),
+        gains=transfer_table(study),
         palette=palette_of(study),
         line_of=line_of,
         margin=f"{100 * study.margin:g} point{'s' if study.margin != 0.01 else ''}",
@@ -86,6 +90,7 @@ def data_of(charts: Sequence[Chart], catalogue: Catalogue) -> dict[str, Any]:
             "label": line_of(row),
             "val_acc": number(row.val_acc),
             "mistakes": mistakes_of(row, pictures),
+            "note": "" if row.mistakes else NO_MISTAKE if row.is_best else NOT_KEPT,
         }
         for row in catalogue.details
     ]
@@ -147,9 +152,9 @@ def _axis(key: str) -> Callable[[Row], str]:
 
 
 def marks(row: Row) -> str:
-    """``best``, ``like the best``, ``front``; empty for most rows."""
-    place = "best" if row.is_best else "like the best" if row.indistinguishable else ""
-    return ", ".join(filter(None, [place, "front" if row.on_front else ""]))
+    """``best``, ``like the best``, ``better on test``, ``front``; empty for most rows."""
+    standing = {"best": row.is_best, "like the best": row.indistinguishable, "better on test": row.beats_the_best}
+    return ", ".join(name for name, holds in {**standing, "front": row.on_front}.items() if holds)
 
 
 def verdict(comparison: Comparison | None) -> str:
@@ -217,8 +222,9 @@ ACCURACY = (
         "mark",
         "",
         marks,
-        "best on validation; like the best: test accuracy cannot tell it from that; front: on the Pareto front "
-        "of accuracy, training time, inference time and parameters",
+        "best on validation; like the best: test accuracy cannot tell it from that; better on test: test finds it "
+        "better than that, which was chosen without it; front: no other row is as good or better in accuracy, training "
+        "time, inference time and parameters alike (Pareto)",
         numeric=False,
     ),
     Column(
@@ -307,6 +313,13 @@ CHOICE = (
         "choice on validation",
         lambda row: f"{100 * row.stability:.0f}" if math.isfinite(row.stability) else MISSING,
         "in how many resamples of validation images and seeds",
+    ),
+    Column(
+        "good rates",
+        "choice on validation",
+        lambda row: good_range(row) or MISSING,
+        "learning rates within one point of the best on validation, of those that were tried",
+        numeric=False,
     ),
     Column(
         "seeds",

@@ -5,6 +5,7 @@ Accuracies and differences are fractions of 1, times are seconds, sizes are byte
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 Axes = tuple[tuple[str, str], ...]
@@ -102,8 +103,8 @@ class Row:
     the other figures are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs at which
     val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run had so
     few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy, training
-    time, inference time and parameters at once. indistinguishable: test does not tell it from the best on validation,
-    or finds it better.
+    time, inference time and parameters at once. indistinguishable: test does not tell it from the best on validation.
+    best_again: share of resamples in which validation finds this row best again; nan but for the best of several rows.
     confusion_KK: rows are labels; counts over all seeds.
     """
 
@@ -137,6 +138,7 @@ class Row:
     arrival: Arrival | None
     diagnosis: str
     on_front: bool
+    best_again: float = math.nan
     rates: tuple[Rate, ...] = ()
     curve: tuple[Point, ...] = ()
     class_names: tuple[str, ...] = ()
@@ -146,6 +148,11 @@ class Row:
     @property
     def is_scratch(self) -> bool:
         return self.strategy == "scratch"
+
+    @property
+    def beats_the_best(self) -> bool:
+        """Test finds it better than the best on validation, which is the one that was chosen."""
+        return self.vs_best is not None and self.vs_best.verdict == "better"
 
     @property
     def label(self) -> str:

@@ -18,11 +18,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tl_sweep.report.advice import setting_of
+from tl_sweep.report.advice import good_range, setting_of
 from tl_sweep.report.selection import Task, short, shown, task_of
-from tl_sweep.report.study import Comparison, Interval, Row, Study
+from tl_sweep.report.study import Comparison, Gain, Interval, Row, Study
+from tl_sweep.report.transfer import number_of
 
 MOST_RUNS_NAMED = 5
+GAINS = "gain over scratch in points, by labelled images per class (how many scratch needs to be as accurate)"
 
 
 def interval(value: Interval, digits: int = 1) -> str:
@@ -30,12 +32,15 @@ def interval(value: Interval, digits: int = 1) -> str:
     return f"{100 * value.estimate:.{digits}f} [{100 * value.low:.{digits}f}, {100 * value.high:.{digits}f}]"
 
 
-def difference(comparison: Comparison | None) -> str:
-    """``+9.6 [8.1, 11.1]``, in points."""
-    if comparison is None or math.isnan(comparison.difference.estimate):
+def points(value: Interval | None) -> str:
+    """``+9.6 [+8.1, +11.1]``: a difference."""
+    if value is None or math.isnan(value.estimate):
         return "–"
-    value = comparison.difference
     return f"{100 * value.estimate:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]"
+
+
+def difference(comparison: Comparison | None) -> str:
+    return "–" if comparison is None else points(comparison.difference)
 
 
 def arrival(row: Row) -> str:
@@ -49,8 +54,8 @@ def arrival(row: Row) -> str:
 
 
 def place(row: Row) -> str:
-    """``best`` on validation, ``=`` where test cannot tell it from that."""
-    return "best" if row.is_best else "=" if row.indistinguishable else ""
+    """``best`` on validation, ``=`` where test cannot tell it from that, ``>`` where test finds it better than that."""
+    return "best" if row.is_best else "=" if row.indistinguishable else ">" if row.beats_the_best else ""
 
 
 def percent(share: float) -> str:
@@ -83,10 +88,10 @@ COSTS: Texts = {
     "Pareto": front,
 }
 LEFT = ("setting", "verdict", "Pareto")
-TABLES = {
-    "chosen on validation; accuracies in %, with 95 % intervals; stable: share of resamples that choose the same": ANSWERS,
-    "what these networks cost; front: none is better in accuracy, training and inference time and parameters": COSTS,
-}
+TABLES = (
+    ("chosen on validation; accuracies in %, 95 % intervals; stable: share of resamples that choose the same", ANSWERS),
+    ("front: none is as good or better in accuracy, training time, inference time and parameters alike", COSTS),
+)
 
 
 def names(study: Study) -> Texts:
@@ -112,7 +117,7 @@ def table_of(study: Study, title: str, texts: Texts) -> Table:
     columns = names(study) | texts
     for heading in columns:
         left = heading in LEFT or heading not in texts
-        table.add_column(escape(heading), justify="left" if left else "right")
+        table.add_column(escape(heading), justify="left" if left else "right", overflow="fold")
     before: Task | None = None
     for row in study.rows:
         task = task_of(row)
@@ -123,6 +128,27 @@ def table_of(study: Study, title: str, texts: Texts) -> Table:
             *(escape(text(row)) for text in columns.values()), style="dim" if row.strategy == "scratch" else ""
         )
     return table
+
+
+def transfer_table(study: Study) -> tuple[list[str], list[list[str]]]:
+    """Headings, and a line per backbone and strategy: what it gains over scratch by labelled images per class, and with
+    how many of them scratch is as accurate. Empty where the number of labels does not vary."""
+    shots = sorted({labels for line in study.gains for labels in line.shots}, key=number_of)
+    several = len({line.dataset for line in study.gains}) > 1
+    body = [
+        [*([line.dataset] if several else []), line.backbone, line.name, *(_gain(line, labels) for labels in shots)]
+        for line in study.gains
+        if line.strategy != "scratch"
+    ]
+    return ["data set"] * several + ["backbone", "strategy", *shots], body
+
+
+def _gain(line: Gain, labels: str) -> str:
+    if labels not in line.shots:
+        return ""
+    place = line.shots.index(labels)
+    needs = line.scratch_needs[place] if line.scratch_needs else None
+    return points(line.gains[place]) + ("" if needs is None else f" (scratch: {needs:.3g})")
 
 
 def verdict(study: Study) -> Group:
@@ -149,22 +175,30 @@ def lines(study: Study) -> Iterator[str]:
 
 def print_study(study: Study, console: Console) -> None:
     if study.rows:
-        console.print(*(table_of(study, title, texts) for title, texts in TABLES.items()))
+        console.print(*(table_of(study, title, texts) for title, texts in TABLES))
+    headings, body = transfer_table(study)
+    if body:
+        table = Table(*map(escape, headings), title=GAINS, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for line in body:
+            table.add_row(*map(escape, line))
+        console.print(table)
     console.print(verdict(study), soft_wrap=True)
 
 
 def as_markdown(study: Study) -> str:
-    tables = [_markdown(names(study) | texts, study.rows) for texts in TABLES.values()]
+    tables = []
+    for _, texts in TABLES:
+        columns = names(study) | texts
+        tables.append(_markdown([*columns], [[text(row) for text in columns.values()] for row in study.rows]))
+    headings, body = transfer_table(study)
+    if body:
+        tables.append(f"{GAINS}:\n\n{_markdown(headings, body)}")
     return "\n\n".join([*tables, "\n".join(f"- {line.strip()}" for line in lines(study))])
 
 
-def _markdown(columns: Texts, rows: Sequence[Row]) -> str:
-    body = [[_cell(text(row)) for text in columns.values()] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [[*columns], ["---"] * len(columns), *body])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+def _markdown(headings: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    cells = [[text.replace("|", "\\|") for text in line] for line in body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [headings, ["---"] * len(headings), *cells])
 
 
 def as_csv(study: Study) -> str:
@@ -183,6 +217,8 @@ def _flat(row: Row) -> dict[str, Any]:
         **simple,
         **dict(row.axes),
         "setting": setting_of(row),
+        "rate": next((rate.lr for rate in row.rates if rate.chosen), ""),
+        "good_rates": good_range(row),
         **{f"test_acc_{name}": value for name, value in vars(row.test_acc).items()},
         **_flat_comparison("vs_scratch", row.vs_scratch),
         **_flat_comparison("vs_best", row.vs_best),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -34,6 +35,11 @@ def gains(rows: Sequence[Row]) -> tuple[Gain, ...]:
     return tuple(replace(line, scratch_needs=_needs(line, scratch.get(_where(line)))) for line in plain)
 
 
+def number_of(labels: str) -> float:
+    """For an order and an axis: ``all`` is beyond every number."""
+    return math.inf if labels == ALL else float(labels)
+
+
 def _where(line: Gain) -> Where:
     return line.dataset, line.backbone, line.task
 
@@ -52,7 +58,7 @@ def name_of(strategy: str, axes: Sequence[tuple[str, str]]) -> str:
 
 def _gain(where: Where, strategy: str, line: dict[str, Row]) -> Gain:
     dataset, backbone, task = where
-    shots = sorted(line, key=lambda labels: float("inf") if labels == ALL else float(labels))
+    shots = sorted(line, key=number_of)
     return Gain(
         dataset,
         backbone,
@@ -90,7 +96,7 @@ def _crossing(what: str, ours: Gain, than: str, other: Gain) -> str:
     shots = [labels for labels in ours.shots if labels in other.shots]
     if len(shots) < 2:
         return ""
-    ahead = [_acc(ours, labels) >= _acc(other, labels) for labels in shots]
+    ahead = [accuracy_at(ours, labels) >= accuracy_at(other, labels) for labels in shots]
     if all(ahead):
         return f"{what} is ahead of {than} at every number of labels, from {shots[0]} on, in the mean"
     if not ahead[-1]:
@@ -110,7 +116,18 @@ def labels_that_match(line: Gain, target: float) -> float | None:
     return None
 
 
-def _acc(line: Gain, labels: str) -> float:
+def lead_at(labels: str, lines: Sequence[Gain]) -> tuple[Gain, float] | None:
+    """The most accurate line at this number of labels, and with how many more scratch is as accurate; None where that
+    is scratch, or where scratch is not as accurate with any number that was tried."""
+    there = [line for line in lines if labels in line.shots]
+    if not there:
+        return None
+    best = max(there, key=lambda line: accuracy_at(line, labels))
+    needs = best.scratch_needs[best.shots.index(labels)]
+    return None if needs is None or needs <= number_of(labels) else (best, needs)
+
+
+def accuracy_at(line: Gain, labels: str) -> float:
     return line.test_acc[line.shots.index(labels)].estimate
 
 

@@ -7,15 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from tl_sweep.report import statistics
-from tl_sweep.report.choice import Cell, seed_of
+from tl_sweep.report.choice import FEWEST_SEEDS, Cell, mean_of, seed_of
 from tl_sweep.report.evidence import Evidence
 from tl_sweep.report.statistics import LEVEL, Effects
 from tl_sweep.report.study import Comparison, Interval, Need
-
-FEWEST_SEEDS = 3  # for a verdict on methods: two say next to nothing of how much seeds differ
+from tl_sweep.tracking.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def mirrored(comparison: Comparison, ours: Cell) -> Comparison:
 
 def best_of(cells: Iterable[Cell]) -> Cell:
     """By mean validation accuracy; ties go to the smaller mean validation loss."""
-    return max(cells, key=lambda cell: cell.chosen.merit)
+    return max(cells, key=lambda cell: cell.merit)
 
 
 def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
@@ -144,6 +141,8 @@ def _few_seeds(duel: Duel) -> Comparison:
 
 def more(need: Need, effects: Effects) -> str:
     """What would tell a difference as large as the one seen, or that it is within the margin."""
+    if need.seeds is None and need.images is None:
+        return "; neither more seeds alone nor more test images alone would tell"
     ways = ways_to_tell(need, effects.num_seeds, effects.num_images)
     return f"; about {ways} would tell" if ways else ""
 
@@ -168,13 +167,24 @@ def _points(margin: float) -> str:
 
 def stability(cell: Cell, evidence: Evidence) -> float:
     """Share of resamples of validation images and seeds that choose the cell's setting again; nan without rivals."""
-    if len(cell.candidates) < 2:
+    rivals = [candidate.runs for candidate in cell.candidates]
+    return _chosen_again(rivals, cell.candidates.index(cell.chosen), evidence)
+
+
+def best_again(task: Sequence[Cell], evidence: Evidence) -> float:
+    """Share of resamples of validation images and seeds, of those in common, in which the best cell of a task is best
+    again; nan without rivals, or without a seed in common."""
+    seeds = set.intersection(*({seed_of(run) for run in cell.runs} for cell in task))
+    rivals = [[run for run in cell.runs if seed_of(run) in seeds] for cell in task]
+    return _chosen_again(rivals, task.index(best_of(task)), evidence) if seeds else math.nan
+
+
+def _chosen_again(rivals: Sequence[Sequence[RunRecord]], chosen: int, evidence: Evidence) -> float:
+    """rivals: the runs of each, on the same seeds in the same order."""
+    if len(rivals) < 2:
         return math.nan
-    correct: list[list[np.ndarray]] = []
-    for same_seed in zip(*(candidate.runs for candidate in cell.candidates), strict=True):
-        correct.append(list(evidence.table(same_seed, "val")))
-    losses = [candidate.mean("best/val_loss") for candidate in cell.candidates]
-    return statistics.chosen_share(correct, losses, cell.candidates.index(cell.chosen))
+    correct = [list(evidence.table(same_seed, "val")) for same_seed in zip(*rivals, strict=True)]
+    return statistics.chosen_share(correct, [mean_of(runs, "best/val_loss") for runs in rivals], chosen)
 
 
 def by_task(cells: Iterable[Cell]) -> list[list[Cell]]:

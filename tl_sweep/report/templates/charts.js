@@ -176,8 +176,8 @@
   function showMistakes() {
     const holder = document.getElementById("mistakes");
     if (!holder) return;
-    const mistakes = data.details[selects.row.value]?.mistakes ?? [];
-    say(holder, mistakes.length ? "" : "Nothing to show for this selection.");
+    const { mistakes, note } = data.details[selects.row.value] ?? { mistakes: [], note: "Nothing to show for this selection." };
+    say(holder, note);
     holder.querySelector("ul").replaceChildren(...mistakes.map((mistake) => {
       const card = element("li");
       card.append(picture(mistake), element("b", mistake.predicted), element("span", `${mistake.confidence} % sure; it is`),

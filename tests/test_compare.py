@@ -22,7 +22,7 @@ from tl_sweep.report.advice import command_of, options_of
 from tl_sweep.report.analysis import Question
 from tl_sweep.report.choice import choose
 from tl_sweep.report.study import Row, Study
-from tl_sweep.report.table import COSTS
+from tl_sweep.report.table import COSTS, GAINS
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 from tl_sweep.types import UserError
 
@@ -140,18 +140,21 @@ def test_figures_are_those_of_the_chosen_runs(made: list[RunRecord], tmp_path: P
 
 
 def test_the_choice_never_sees_test(own: Path, tmp_path: Path) -> None:
-    before = {(r.label, r.setting, r.is_best, r.stability) for r in study(records_in(own), tmp_path).rows}
+    def chosen() -> set[tuple[object, ...]]:
+        flipped = [replace(r, metrics=r.metrics | {"test/acc": 1 - r.metrics["test/acc"]}) for r in records_in(own)]
+        rows = study(flipped if is_flipped else records_in(own), tmp_path).rows
+        return {(r.label, r.setting, r.val_acc, r.is_best, r.stability, str(r.best_again)) for r in rows}
+
+    is_flipped = False
+    before = chosen()
     for folder in folders_in(own / "runs"):
         frame = pd.read_parquet(folder / "predictions.parquet")
-        is_test = frame["split"] == "test"
-        right = frame["label"] == frame["predicted"]
-        frame.loc[is_test & right, "predicted"] = "none of these"
-        frame.loc[is_test & ~right, "predicted"] = frame.loc[is_test & ~right, "label"]
-        frame["predicted"] = frame["predicted"].replace("none of these", "0").where(frame["label"] != "0", "1")
+        wrong = frame["label"].map(lambda label: "1" if label == "0" else "0")
+        flipped = frame["label"].where(frame["label"] != frame["predicted"], wrong)
+        frame["predicted"] = flipped.where(frame["split"] == "test", frame["predicted"])
         frame.to_parquet(folder / "predictions.parquet")
-    flipped = [replace(run, metrics=run.metrics | {"test/acc": 1 - run.metrics["test/acc"]}) for run in records_in(own)]
-    frames = study(flipped, tmp_path)
-    assert {(r.label, r.setting, r.is_best) for r in frames.rows} == {found[:3] for found in before}
+    is_flipped = True
+    assert chosen() == before
 
 
 def test_a_better_strategy_is_called_better_and_itself_is_not_compared(made: list[RunRecord], tmp_path: Path) -> None:
@@ -384,6 +387,123 @@ def test_two_folders_of_one_name_are_two_data_sets(made: list[RunRecord], tmp_pa
     assert {r.dataset for r in study([in_folder(run, "/a/photos") for run in made], tmp_path).rows} == {"photos"}
 
 
+# --- what is asked the same
+
+
+def test_other_labels_than_the_baseline_had_are_another_task(made: list[RunRecord], tmp_path: Path) -> None:
+    few = only(made, freeze__name="none all", data__shots="5")
+    found = study([*few, *only(made, freeze__name="scratch", data__shots="25")], tmp_path)
+    assert {(r.strategy, r.axes) for r in found.rows} == {
+        ("none", (("data.shots", "5"),)),
+        ("all", (("data.shots", "5"),)),
+        ("scratch", (("data.shots", "25"),)),
+    }
+    assert all(r.vs_scratch is None for r in found.rows)
+    assert len(found.recommendations) == 2
+    assert "resnet18 · scratch · data.shots=5" in left_out(found)["no finished run"]
+
+
+def test_another_split_is_another_task(own: Path, tmp_path: Path) -> None:
+    runs = only(records_in(own), data__shots="25")
+    for one in only(runs, freeze__name="none"):
+        path = Path(one.tags["folder"]) / "predictions.parquet"
+        frame = pd.read_parquet(path)
+        frame.drop(frame.index[frame["split"] == "test"][:5]).to_parquet(path)
+    runs = [as_if(r, data__split_seed="1") if r.params["freeze.name"] == "none" else r for r in runs]
+    found = study(runs, tmp_path)
+    assert {r.strategy: (dict(r.axes)["data.split_seed"], r.num_test_images) for r in found.rows} == {
+        "none": ("1", 792),
+        "all": ("0", 797),
+        "scratch": ("0", 797),
+    }
+    assert row(found, "none").vs_scratch is None
+    assert row(found, "all").vs_scratch is not None
+
+
+def test_what_started_elsewhere_says_so(made: list[RunRecord], tmp_path: Path) -> None:
+    runs = only(made, data__shots="25")
+    runs = [as_if(r, model__weights="letters_clean") if r.params["freeze.name"] == "all" else r for r in runs]
+    assert {r.strategy: dict(r.axes).get("model.weights") for r in study(runs, tmp_path).rows} == {
+        "scratch": "–",
+        "none": "imagenet",
+        "all": "letters_clean",
+    }
+
+
+def test_one_file_that_is_spelled_in_two_ways_is_one_source(made: list[RunRecord], tmp_path: Path) -> None:
+    def from_file(run: RunRecord) -> RunRecord:
+        path = "/data/w.pth" if run.params["seed"] == "0" else "w.pth"
+        moved = as_if(run, model__weights=path)
+        return replace(moved, tags=moved.tags | {"weights.sha256": "abc"})
+
+    found = study([from_file(run) for run in only(made, freeze__name="none", data__shots="25")], tmp_path)
+    assert [(r.axes, r.num_seeds) for r in found.rows] == [((), 3)]
+
+
+def test_what_another_backbone_was_not_asked_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
+    runs = only(made, data__shots="25")
+    others = [as_if(run, model__name="vgg16") for run in only(runs, freeze__name="scratch none")]
+    others = [replace(run, tags=run.tags | {"backbone": "vgg16"}) for run in others]
+    assert left_out(study([*runs, *others], tmp_path)) == {"no finished run": ("vgg16 · all",)}
+
+
+def test_stages_are_counted_by_each_backbone_for_itself(made: list[RunRecord], tmp_path: Path) -> None:
+    def deep(run: RunRecord, backbone: str, stages: str) -> RunRecord:
+        made = as_if(run, freeze__frozen_stages=stages, model__name=backbone)
+        return replace(made, tags=made.tags | {"backbone": backbone, "strategy": "depth"})
+
+    runs = only(made, freeze__name="none", data__shots="25")
+    found = study([deep(run, *where) for run in runs for where in (("resnet18", "2"), ("vgg16", "7"))], tmp_path)
+    assert {r.label for r in found.rows} == {"resnet18 · depth 2", "vgg16 · depth 7"}
+    assert found.excluded == ()
+
+
+def test_what_test_finds_better_than_the_chosen_one_is_called_so(made: list[RunRecord], tmp_path: Path) -> None:
+    runs = [
+        replace(run, metrics=run.metrics | {"best/val_acc": 0.99}) if run.params["freeze.name"] == "scratch" else run
+        for run in only(made, data__shots="5")
+    ]
+    found = study(runs, tmp_path)
+    beaten, better = row(found, "scratch"), row(found, "none")
+    assert (beaten.is_best, better.beats_the_best, better.indistinguishable) == (True, True, False)
+    text = found.recommendations[0].text
+    assert "Test finds better than it: none, all; they were not chosen, since validation chooses" in text
+    assert "cannot tell" not in text
+
+
+def test_runs_that_were_picked_are_said_to_be(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study_of(made, Question("test", filters=("strategy=none,all",)), None, tmp_path / "weights")
+    assert found.notes[0] == "of the runs with strategy=none,all alone: choices and p-values, too"
+
+
+def test_features_that_other_runs_computed_are_pointed_out(made: list[RunRecord], tmp_path: Path) -> None:
+    cached = [
+        replace(run, metrics=run.metrics | {"cache/hit_rows": 10.0, "cache/missed_rows": 0.0})
+        if run.params["freeze.name"] == "all" and run.params["data.shots"] == "5"
+        else run
+        for run in made
+    ]
+    (note,) = (note for note in study(cached, tmp_path).notes if "frozen features" in note)
+    assert note.startswith("digits: seconds of 1 row leave out frozen features that other runs had computed")
+
+
+def test_scratch_without_a_schedule_of_its_own_is_pointed_out(made: list[RunRecord], tmp_path: Path) -> None:
+    (note,) = (note for note in study(made, tmp_path).notes if "no schedule of its own" in note)
+    epochs = int(made[0].params["epochs"])
+    assert note.startswith("digits: scratch had no schedule of its own in 2 rows")
+    assert note.endswith(f"freeze=scratch epochs={epochs},{3 * epochs},{10 * epochs}")
+
+
+def test_how_sure_the_best_on_validation_is(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(made, tmp_path)
+    shares = {r.is_best: r.best_again for r in found.rows}
+    assert 0.5 < shares[True] <= 1
+    assert math.isnan(shares[False])
+    assert f"none is best on validation in {row(found, 'none', 5).best_again:.0%} of" in " ".join(
+        found.recommendations[0].evidence
+    )
+
+
 # --- labels, advice, diagnoses
 
 
@@ -537,6 +657,20 @@ def test_what_the_networks_cost_is_a_table_of_its_own(made: list[RunRecord], tmp
     }
     unknown = replace(none, macro_f1=math.nan, checkpoint_bytes=math.nan, inference_images_per_s=math.nan)
     assert [COSTS[name](unknown) for name in ("macro-F1", "checkpoint", "images/s")] == ["–", "–", "–"]
+
+
+def test_what_the_rows_of_csv_have_no_place_for_goes_to_stderr(call: Callable[..., Answer]) -> None:
+    answer = call("format=csv", "data.shots=5")
+    assert "note: of the runs with data.shots=5 alone: choices and p-values, too" in answer.err
+    assert "digits: Use resnet18 with freeze=none" in answer.err
+
+
+def test_gains_are_a_table_on_the_terminal_and_in_markdown(call: Callable[..., Answer]) -> None:
+    assert "gain over scratch in points, by labelled images per class" in call().out
+    gains = call("format=md").out.split(f"{GAINS}:\n\n")[1].splitlines()
+    assert gains[0] == "| backbone | strategy | 5 | 25 |"
+    assert gains[2].startswith("| resnet18 | none | +")
+    assert "(scratch: " in gains[3]
 
 
 def test_filters_keep_what_they_name(call: Callable[..., Answer]) -> None:

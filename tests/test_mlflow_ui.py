@@ -29,7 +29,7 @@ def test_runs_are_listed_by_name_and_the_printed_link_shows_them_side_by_side(
     uri = f"sqlite:///{Path('mlflow.db').absolute()}"
     runs = recorded_runs(uri, "tl_sweep")
     with served(uri) as address:
-        listed = show_runs(browser, address, experiment, ["scratch lr0.001 n2", "all lbfgs n2"])
+        listed = show_runs(browser, address, experiment, ["scratch lr0.001 e1 n2", "all lbfgs n2"])
         beside = show_comparison(browser, address + printed[1], ["best/val_acc", "freeze.name", "Comparing 2 Runs"])
         picture = browser.screenshot()
     assert "2 matching runs" in listed

@@ -193,7 +193,7 @@ def test_plan_prints_the_grid_and_starts_nothing(command: Sweep) -> None:
         ["resnet_small", "none", "2", "0", "0", "0", "2"],
     ]
     assert "1 of 4 combinations mean the same as another one and run once" in answer.out
-    assert "  to run    none lr0.003 n2 resnet_small s0: " in answer.out
+    assert "  to run    none lr0.003 e1 n2 resnet_small s0: " in answer.out
     last = answer.out.splitlines()[-1]
     assert (
         last == "2 of 3 jobs to run: about 0 s, 0 MB, one after the other, without 2 jobs that no finished run is like"

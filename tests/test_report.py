@@ -95,6 +95,22 @@ def test_a_run_that_failed_makes_its_setting_incomplete() -> None:
     assert chosen_scales([*whole, *broken]) == ["1.0"]
 
 
+@pytest.mark.parametrize(("val", "scale"), [(0.9, "3.0"), (0.4, "1.0")], ids=["ahead", "behind"])
+def test_more_seeds_than_others_have_do_not_choose(val: float, scale: str) -> None:
+    runs = [run(val=0.5, seed=seed, lr_scale=1.0) for seed in (0, 1, 2)]
+    runs += [run(val=val, seed=seed, lr_scale=3.0) for seed in range(5)]
+    (cell,) = choose(runs)
+    assert dict(cell.setting)["optim.lr_scale"] == scale
+    assert len(cell.candidates) == 2
+    assert [record.params["seed"] for record in cell.runs] == [str(seed) for seed in range(5 if scale == "3.0" else 3)]
+
+
+def test_settings_without_a_seed_in_common_are_not_compared() -> None:
+    runs = [run(val=0.5, seed=seed, lr_scale=1.0) for seed in (0, 1, 2)]
+    (cell,) = choose([*runs, *(run(val=0.9, seed=seed, lr_scale=3.0) for seed in (3, 4, 5))])
+    assert (dict(cell.setting)["optim.lr_scale"], len(cell.incomplete)) == ("1.0", 1)
+
+
 def test_nothing_finished_gives_no_cells() -> None:
     assert choose([run(status="FAILED"), run(status="RUNNING")]) == []
 
@@ -219,6 +235,12 @@ def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_c
         assert picture.format == "PNG"
         assert picture.size == (side_px, side_px)
         assert len(picture.convert("RGB").getcolors(2**24) or []) > 10
+
+
+@pytest.mark.parametrize("name", ["$x_$", r"$\frac$", "$"])
+def test_a_class_may_be_called_what_looks_like_mathematics(tmp_path: Path, name: str) -> None:
+    figures.confusion(np.eye(2, dtype=int), (name, "b"), tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
 def test_a_class_without_an_image_leaves_an_empty_row(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ def test_a_strategy_of_ones_own_is_found_frozen_trained_and_reported(
 ) -> None:
     answer, runs = reported
     assert (answer.code, answer.err) == (0, "")
-    assert "[1/2] mine lr0.002 n2 resnet_small s0: val" in answer.out
+    assert "[1/2] mine lr0.002 e3 n2 resnet_small s0: val" in answer.out
     assert [" mine " in line for line in table_lines(answer.out)].count(True) == 1
     mine = runs["mine"]
     assert mine.status == "FINISHED"

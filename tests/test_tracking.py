@@ -50,7 +50,7 @@ def stored(small_run: Recorded) -> Run:
 
 
 def test_a_run_that_ended_well_is_finished_under_a_name_that_tells_runs_apart(stored: Run) -> None:
-    assert (stored.info.status, stored.info.run_name) == ("FINISHED", "none lr0.001 n5 resnet_small s0")
+    assert (stored.info.status, stored.info.run_name) == ("FINISHED", "none lr0.001 e2 n5 resnet_small s0")
 
 
 def test_parameters_are_the_whole_configuration(small_run: Recorded, stored: Run) -> None:
@@ -138,7 +138,7 @@ def test_the_configuration_lies_beside_the_run(small_run: Recorded) -> None:
 def test_the_log_tells_the_whole_story(small_run: Recorded) -> None:
     text = (small_run.folder / "run.log").read_text()
     for word in (
-        "none lr0.001 n5 resnet_small s0: epochs=2 seed=0",
+        "none lr0.001 e2 n5 resnet_small s0: epochs=2 seed=0",
         "epoch 1: phase 1",
         "epoch 2: phase 1",
         "finished:",

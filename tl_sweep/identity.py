@@ -58,15 +58,22 @@ def meaning(config: Config) -> dict[str, Any]:
 
 
 def title(config: Config) -> str:
-    """Differing parts first, since MLflow cuts long names: ``early lr0.001 n10 resnet18 s0`` (n: shots)."""
-    lr = head_lr_of(config)
-    rate = solver_of(config) if lr is None else f"lr{lr:g}"
+    """Differing parts first, since MLflow cuts long names: ``early lr0.001 e10 n5 resnet18 imagenet s0`` (e: epochs, n:
+    labels per class, or their share)."""
+    lr, data, weights = head_lr_of(config), config.data, config.model.weights
+    how = solver_of(config) if lr is None else f"lr{lr:g} e{config.epochs}"
     depth = "" if config.freeze.frozen_stages is None else str(config.freeze.frozen_stages)
-    data = config.data
-    labels = (
-        f" n{data.shots}" if data.shots is not None else f" n{data.fraction:g}" if data.fraction is not None else ""
-    )
-    return f"{config.freeze.name}{depth} {rate}{labels} {architecture_label(config.model)} s{config.seed}"
+    labels = data.fraction if data.shots is None else data.shots
+    source = None if weights is None or not config.freeze.pretrained else Path(weights).stem
+    parts = [
+        f"{config.freeze.name}{depth}",
+        how,
+        None if labels is None else f"n{labels:g}",
+        architecture_label(config.model),
+        source,
+        f"s{config.seed}",
+    ]
+    return " ".join(part for part in parts if part is not None)
 
 
 def params_of(config: Config) -> dict[str, str]:

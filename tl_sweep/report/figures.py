@@ -26,8 +26,8 @@ def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -
     axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="predicted", ylabel="label", title="test images")
     if num_classes <= MOST_LABELLED:
-        axes.set_xticks(range(num_classes), class_names, rotation=90)
-        axes.set_yticks(range(num_classes), class_names)
+        axes.set_xticks(range(num_classes), class_names, rotation=90, parse_math=False)
+        axes.set_yticks(range(num_classes), class_names, parse_math=False)
     if num_classes <= 12:
         for row, column in np.ndindex(counts_KK.shape):
             colour = "white" if shares_KK[row, column] > 0.5 else "black"

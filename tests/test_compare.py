@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Answer
+from conftest import Answer, Recorded
 from make_runs import grid, make_runs
+from mlflow import MlflowClient
 
 from tl_sweep import compare
 from tl_sweep.compare import filtered, study_of
@@ -694,6 +695,20 @@ def test_filters_keep_what_they_name(call: Callable[..., Answer]) -> None:
 def test_mistakes_are_answered(call: Callable[..., Answer], words: tuple[str, ...], error: str) -> None:
     answer = call(*words)
     assert (answer.code, answer.err.strip()) == (1, f"error: {error}")
+
+
+def test_a_single_run_in_sqlite_is_reported_and_its_page_kept_there(
+    command: Callable[..., Answer], small_run: Recorded, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    where = (f"tracking.uri={small_run.uri}", f"weights.dir={tmp_path / 'weights'}", f"page={page}")
+    answer = command(compare.main, *where, "data.shots=5", "seed=0", "strategy=none", "epochs=2")
+    assert answer.code == 0, answer.err
+    assert "1 seed cannot tell methods apart, only these networks." in answer.out
+    assert "no baseline for resnet_small: add freeze=scratch" in answer.out
+    client = MlflowClient(small_run.uri)
+    kept = client.search_runs([client.get_experiment_by_name("tl_sweep reports").experiment_id])
+    assert page.name in {file.path for run in kept for file in client.list_artifacts(run.info.run_id)}
 
 
 def test_a_store_that_is_not_there(command: Callable[..., Answer], tmp_path: Path) -> None:

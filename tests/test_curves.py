@@ -13,7 +13,7 @@ from test_report import run
 from tl_sweep.report.choice import Cell, choose
 from tl_sweep.report.curves import arrival, diagnosis, edge_of, good_rates, rates_of, val_acc_after
 from tl_sweep.report.study import Arrival, Gain, Interval, Point, Rate
-from tl_sweep.report.transfer import crossings, gains, labels_that_match
+from tl_sweep.report.transfer import crossings, gains, labels_that_match, lead_at
 
 
 def curve(
@@ -184,6 +184,21 @@ def test_labels_that_match_lie_between_two_that_were_tried() -> None:
     assert labels_that_match(scratch, 0.6) == pytest.approx(20)  # half of the way, on a logarithmic axis
     assert labels_that_match(scratch, 0.1) is None
     assert labels_that_match(scratch, 0.85) is None
+
+
+def test_the_lead_is_that_of_the_best_line_alone() -> None:
+    def needing(line: Gain, *needs: float | None) -> Gain:
+        return replace(line, scratch_needs=needs)
+
+    scratch = needing(line("scratch", {"5": 0.2, "10": 0.5, "25": 0.8}), None, None, None)
+    none = needing(line("none", {"5": 0.4, "10": 0.6, "25": 0.9}), 8.0, 14.0, None)
+    frozen = needing(line("all", {"5": 0.5, "10": 0.4, "25": 0.7}), 10.0, 8.0, 20.0)
+    lines = [scratch, none, frozen]
+    assert lead_at("5", lines) == (frozen, 10.0)
+    assert lead_at("10", lines) == (none, 14.0)
+    assert lead_at("25", lines) is None  # scratch does not get there; that it passes the frozen one is no lead
+    assert lead_at("10", [scratch, frozen]) is None
+    assert lead_at("50", lines) is None
 
 
 @pytest.mark.parametrize(

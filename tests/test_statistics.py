@@ -376,6 +376,13 @@ def test_share_of_one_seed_is_that_of_the_multinomial(first: int, second: int) -
     assert share == pytest.approx(chance, abs=4 * math.sqrt(chance * (1 - chance) / 2000))
 
 
+def test_seeds_with_the_same_images_tell_no_more_than_one() -> None:
+    one = list(two_networks(60, 12, 8, 20))
+    alone = statistics.chosen_share([one], [0.1, 0.2], 0)
+    assert statistics.chosen_share([one] * 5, [0.1, 0.2], 0, [0] * 5) == alone
+    assert statistics.chosen_share([one] * 5, [0.1, 0.2], 0) > alone
+
+
 def test_shares_of_all_settings_sum_to_one_and_are_the_same_when_asked_again() -> None:
     correct = [list(outcomes(seed, S=4, N=40)) for seed in range(3)]
     shares = [statistics.chosen_share(correct, [0.1, 0.2, 0.3, 0.4], chosen) for chosen in range(4)]

@@ -27,7 +27,7 @@ from tl_sweep.train import Position, main
 
 Command = Callable[..., Answer]
 TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
-SWEEPS = {"quickstart": 90, "depth": 12, "grid": 189, "shots": 144}  # jobs of each file in conf/sweep
+SWEEPS = {"quickstart": 120, "depth": 12, "grid": 189, "shots": 144}  # jobs of each file in conf/sweep
 
 
 @pytest.fixture

@@ -190,12 +190,18 @@ def _quantiles(level: float, df: float) -> float:
 
 
 def chosen_share(
-    correct: Sequence[Sequence[np.ndarray]], losses: Sequence[float], chosen: int, resamples: int = 500
+    correct: Sequence[Sequence[np.ndarray]],
+    losses: Sequence[float],
+    chosen: int,
+    image_sets: Sequence[int] | None = None,
+    resamples: int = 500,
 ) -> float:
     """Share of resamples of seeds and validation images in which the setting ``chosen`` is chosen again.
 
     correct: per seed and setting, which validation images are right; the images of a seed are the same for each
     setting. losses: mean validation loss per setting, which decides between equal accuracies, as it did in the choice.
+    image_sets: a number per seed, the same for seeds with the same images, which are drawn once for all of them; None:
+    each has its own.
     Seeds are drawn with replacement, images with replacement within each (bootstrap; Efron 1979). It starts from what
     was seen, so between equals it is larger than the chance in a fresh study (docs/statistics.md).
     """
@@ -203,7 +209,7 @@ def chosen_share(
     accuracy_SBK = np.stack(
         [
             _draws(number, len(settings[0]), resamples) @ np.stack(settings, 1).astype(np.float32) / len(settings[0])
-            for number, settings in enumerate(correct)
+            for number, settings in zip(image_sets or range(len(correct)), correct, strict=True)
         ]
     )
     shares_BS = rng.multinomial(len(correct), np.full(len(correct), 1 / len(correct)), resamples) / len(correct)

@@ -184,7 +184,9 @@ def _chosen_again(rivals: Sequence[Sequence[RunRecord]], chosen: int, evidence: 
     if len(rivals) < 2:
         return math.nan
     correct = [list(evidence.table(same_seed, "val")) for same_seed in zip(*rivals, strict=True)]
-    return statistics.chosen_share(correct, [mean_of(runs, "best/val_loss") for runs in rivals], chosen)
+    sets = [evidence.image_set(run, "val") for run in rivals[0]]  # one for all seeds where data.subset_seed is fixed
+    losses = [mean_of(runs, "best/val_loss") for runs in rivals]
+    return statistics.chosen_share(correct, losses, chosen, [sets.index(number) for number in sets])
 
 
 def by_task(cells: Iterable[Cell]) -> list[list[Cell]]:

@@ -214,7 +214,8 @@ def test_without_a_baseline_nothing_is_compared_with_it_and_a_note_says_so(
 ) -> None:
     found = study(only(made, freeze__name="none all"), tmp_path)
     assert all(r.vs_scratch is None and r.arrival is None for r in found.rows)
-    assert "digits: no baseline for resnet18: add freeze=scratch" in found.notes
+    bare = "resnet18 · data.shots=25, resnet18 · data.shots=5"
+    assert f"digits: no baseline for {bare}: add freeze=scratch" in found.notes
 
 
 # --- what is left out, and said
@@ -468,7 +469,7 @@ def test_what_test_finds_better_than_the_chosen_one_is_called_so(made: list[RunR
     beaten, better = row(found, "scratch"), row(found, "none")
     assert (beaten.is_best, better.beats_the_best, better.indistinguishable) == (True, True, False)
     text = found.recommendations[0].text
-    assert "Test finds better than it: none, all; they were not chosen, since validation chooses" in text
+    assert "Test finds better than scratch: none, all; not chosen, since validation chooses" in text
     assert "cannot tell" not in text
 
 
@@ -485,24 +486,73 @@ def test_features_that_other_runs_computed_are_pointed_out(made: list[RunRecord]
         for run in made
     ]
     (note,) = (note for note in study(cached, tmp_path).notes if "frozen features" in note)
-    assert note.startswith("digits: seconds of 1 row leave out frozen features that other runs had computed")
+    assert note.startswith("digits: seconds of 1 row leave out, for a seed at least, frozen features that were there")
+    assert not any("frozen features" in note for note in study(made, tmp_path).notes)
 
 
-def test_scratch_without_a_schedule_of_its_own_is_pointed_out(made: list[RunRecord], tmp_path: Path) -> None:
-    (note,) = (note for note in study(made, tmp_path).notes if "no schedule of its own" in note)
-    epochs = int(made[0].params["epochs"])
-    assert note.startswith("digits: scratch had no schedule of its own in 2 rows")
-    assert note.endswith(f"freeze=scratch epochs={epochs},{3 * epochs},{10 * epochs}")
+@pytest.mark.parametrize(("epochs", "is_said"), [("10", True), ("5", True), ("100", False)], ids=str)
+def test_scratch_without_a_longer_schedule_is_pointed_out(
+    made: list[RunRecord], tmp_path: Path, epochs: str, is_said: bool
+) -> None:
+    runs = [as_if(run, epochs=epochs) if run.params["freeze.name"] == "scratch" else run for run in made]
+    notes = [note for note in study(runs, tmp_path).notes if "no longer schedule" in note]
+    assert len(notes) == is_said
+    if notes:
+        first = "digits: resnet18 · scratch · data.shots=5 and 1 more had no longer schedule than the others"
+        assert notes[0].startswith(first)
+        assert f"epochs={epochs},{3 * int(epochs)},{10 * int(epochs)}" in notes[0]
 
 
 def test_how_sure_the_best_on_validation_is(made: list[RunRecord], tmp_path: Path) -> None:
     found = study(made, tmp_path)
-    shares = {r.is_best: r.best_again for r in found.rows}
-    assert 0.5 < shares[True] <= 1
-    assert math.isnan(shares[False])
-    assert f"none is best on validation in {row(found, 'none', 5).best_again:.0%} of" in " ".join(
-        found.recommendations[0].evidence
-    )
+    assert all(math.isnan(r.best_again) != r.is_best for r in found.rows)
+    assert all(0.5 < r.best_again <= 1 for r in found.rows if r.is_best)
+    said = f"none is best on validation in {row(found, 'none', 5).best_again:.0%} of resamples"
+    assert any(said in sentence for sentence in found.recommendations[0].evidence)
+
+
+def test_more_seeds_of_one_row_do_not_change_which_is_best(own: Path, tmp_path: Path) -> None:
+    runs = only(records_in(own), data__shots="25", optim__lr_scale="1.0")
+    before = study(runs, tmp_path)
+    assert row(before, "none").is_best
+    further = []
+    for run in only(runs, freeze__name="none"):
+        seed = str(10 + int(run.params["seed"]))
+        poor = as_if(run, seed=seed, data__subset_seed=seed)
+        further.append(replace(poor, metrics=poor.metrics | {"best/val_acc": 0.01}))
+    after = study([*runs, *further], tmp_path)
+    best = row(after, "none")
+    assert (best.is_best, best.num_seeds) == (True, 6)
+    assert (best.val_acc, best.best_again) == (row(before, "none").val_acc, row(before, "none").best_again)
+
+
+def test_seeds_with_one_subset_are_resampled_together(made: list[RunRecord], tmp_path: Path) -> None:
+    (cell, *_) = choose(only(made, freeze__name="none", data__shots="25"))
+    (one,) = (run for run in cell.chosen.runs if run.params["seed"] == "0")
+    others = [next(run for run in candidate.runs if run.params["seed"] == "0") for candidate in cell.candidates]
+    fixed = [
+        as_if(run, seed=seed, data__subset_seed="0") for run in others for seed in ("0", "1", "2")
+    ]  # the same predictions three times
+    alone, thrice = (study(runs, tmp_path).rows[0].stability for runs in (others, fixed))
+    assert one.params["data.subset_seed"] == "0"
+    assert alone == thrice
+
+
+def test_what_another_version_did_not_record_had_its_default(made: list[RunRecord], tmp_path: Path) -> None:
+    def older(run: RunRecord) -> RunRecord:
+        params = {key: value for key, value in run.params.items() if key not in ("data.balance", "data.group")}
+        return replace(run, params=params) if run.params["freeze.name"] == "scratch" else run
+
+    found = study([older(run) for run in only(made, data__shots="25")], tmp_path)
+    assert [r.axes for r in found.rows] == [(), (), ()]
+    assert row(found, "none").vs_scratch is not None
+
+
+def test_of_two_runs_with_one_configuration_the_newest_counts_whatever_its_key(
+    made: list[RunRecord], tmp_path: Path
+) -> None:
+    again = replace(made[0], run_id="again", started_s=made[0].started_s + 1, tags=made[0].tags | {"key": "other"})
+    assert left_out(study([again, *made], tmp_path)) == {"a newer run means the same": (made[0].name,)}
 
 
 # --- labels, advice, diagnoses

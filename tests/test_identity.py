@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tl_sweep.config import Config, field_paths
-from tl_sweep.identity import key_of, meaning
+from tl_sweep.identity import key_of, meaning, title
 from tl_sweep.types import UserError
 
 MakeConfig = Callable[..., Config]
@@ -260,3 +260,21 @@ def test_a_key_needs_neither_torch_nor_a_store(tmp_path: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"epochs": 7}, "none lr0.001 e7 resnet_small letters s0"),
+        ({"data": {"shots": 5}, "seed": 3}, "none lr0.001 e30 n5 resnet_small letters s3"),
+        ({"data": {"fraction": 0.25}}, "none lr0.001 e30 n0.25 resnet_small letters s0"),
+        ({"model": {"weights": "weights/mine-v2.pth"}}, "none lr0.001 e30 resnet_small mine-v2 s0"),
+        ({"model": {"weights": None}}, "none lr0.001 e30 resnet_small s0"),
+        ({"freeze": {"pretrained": False}}, "none lr0.001 e30 resnet_small s0"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_names_tell_what_differs_in_a_sweep(make_config: MakeConfig, values: dict[str, Any], name: str) -> None:
+    usual = {"epochs": 30, "model": {"weights": "letters"}, "data": {"shots": None}}
+    config = make_config(**merged(usual, values))
+    assert title(config) == name

@@ -19,7 +19,7 @@ from tl_sweep.report.charts import charts_of
 from tl_sweep.report.drawing import COLOURS, GRAY, Palette, plain
 from tl_sweep.report.page import render
 from tl_sweep.report.selection import catalogue_of
-from tl_sweep.report.study import Interval, Row, Study
+from tl_sweep.report.study import Comparison, Interval, Row, Study
 
 MOST_BYTES = 6_000_000
 
@@ -125,6 +125,25 @@ def test_names_stay_text(html: str) -> None:
 
 def test_names_stay_text_for_plotly() -> None:
     assert plain("<b>x</b> &lt;\n y") == "&lt;b&gt;x&lt;/b&gt; &amp;lt; y"
+
+
+def test_what_test_finds_better_than_the_best_is_marked_and_counts_as_leading(study: Study) -> None:
+    best = next(row for row in study.rows if row.is_best)
+    found = Comparison(Interval(0.05, 0.02, 0.08), 0.001, "better", "better than none (Holm's p = 0.001, 5 seeds)")
+    better = replace(best, is_best=False, on_front=False, vs_best=found)
+    page = render(replace(study, rows=(best, better, replace(better, vs_best=None)), gains=(), crossings=()))
+    table = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert table.count("<td>better on test</td>") == 1
+    assert table.count('class="leading"') == 2
+
+
+def test_why_there_are_no_mistakes_is_said(study: Study) -> None:
+    best = replace(next(row for row in study.rows if row.is_best), mistakes=())
+    page = render(replace(study, rows=(best, replace(best, is_best=False)), gains=(), crossings=()))
+    assert [row["note"] for row in data_of(page)["details"]] == [
+        "No test image was wrong.",
+        "Mistakes are shown of the best row of each task.",
+    ]
 
 
 def test_missing_values_are_dashes(study: Study) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from tl_sweep.report import figures
-from tl_sweep.report.choice import choose, varied_keys
+from tl_sweep.report.choice import choose, common_seeds, varied_keys
 from tl_sweep.report.ending import baseline_command
 from tl_sweep.tracking.record import RunRecord
 
@@ -103,6 +103,25 @@ def test_more_seeds_than_others_have_do_not_choose(val: float, scale: str) -> No
     assert dict(cell.setting)["optim.lr_scale"] == scale
     assert len(cell.candidates) == 2
     assert [record.params["seed"] for record in cell.runs] == [str(seed) for seed in range(5 if scale == "3.0" else 3)]
+
+
+@pytest.mark.parametrize(
+    ("found", "shared"),
+    [
+        (("0123456789", "0123456789", "012"), "0123456789"),
+        (("0123456789", "012", "012", "012"), "012"),
+        (("01234", "012"), "012"),
+        (("01234", "01235", "01245", "01345", "02345"), "012"),
+        (("0123456789", "0", "1"), "0123456789"),
+        (("012", "345", "345"), "012"),
+        (("01", "0"), "01"),
+        (("0",), "0"),
+    ],
+    ids=str,
+)
+def test_seeds_in_common(found: tuple[str, ...], shared: str) -> None:
+    sets = [frozenset((("seed", seed),) for seed in seeds) for seeds in found]
+    assert common_seeds(sets) == frozenset((("seed", seed),) for seed in shared)
 
 
 def test_settings_without_a_seed_in_common_are_not_compared() -> None:

@@ -8,6 +8,7 @@ found. Values that follow from others (a learning rate, a label) are functions o
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -268,6 +269,11 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def text_of(value: Any) -> str:
+    """A value as runs record it."""
+    return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
 
 
 def field_paths(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:

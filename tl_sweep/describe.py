@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 import yaml
 
-from tl_sweep.config import Config, to_dict
-from tl_sweep.identity import params_of, text_of, title
+from tl_sweep.config import Config, text_of, to_dict
+from tl_sweep.identity import params_of, title
 from tl_sweep.models.names import architecture_label
 from tl_sweep.models.weights import description_of
 from tl_sweep.tracking.record import RunHeader

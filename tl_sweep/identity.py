@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tl_sweep.config import Config, field_paths, flatten, local_path, to_dict
+from tl_sweep.config import Config, field_paths, flatten, local_path, text_of, to_dict
 from tl_sweep.letters import RECIPE
 from tl_sweep.models.names import architecture_label
 from tl_sweep.models.weights import verified
@@ -79,10 +79,6 @@ def title(config: Config) -> str:
 def params_of(config: Config) -> dict[str, str]:
     """The whole configuration, flat, as text: what a store shows of it."""
     return {name: masked(text_of(value)) for name, value in flatten(to_dict(config)).items()}
-
-
-def text_of(value: Any) -> str:
-    return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
 
 
 def run_folder(config: Config, key: str) -> Path:

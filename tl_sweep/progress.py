@@ -87,7 +87,7 @@ def place(position: Position) -> str:
 
 
 def job_line(title: str, position: Position, metrics: dict[str, float], run_id: str) -> str:
-    """The job's line: ``[3/12] early lr0.001 resnet18 s0: val 0.912, test 0.903, 12.1 s; about 2 min left``."""
+    """The job's line: ``[3/12] early lr0.001 e10 resnet18 s0: val 0.912, test 0.903, 12.1 s; about 2 min left``."""
     line = (
         f"{place(position)}{title}: val {metrics['best/val_acc']:.3f}, test {metrics['test/acc']:.3f}, "
         f"{metrics['seconds']:.1f} s" + (f" (run {run_id})" if run_id else "")

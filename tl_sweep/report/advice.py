@@ -6,14 +6,14 @@ import math
 import re
 import shlex
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tl_sweep.config import field_paths
 from tl_sweep.report.choice import FEWEST_SEEDS, WEIGHTS, Candidate, Cell, seed_of
 from tl_sweep.report.curves import good_rates
 from tl_sweep.report.selection import line_of, task_of
 from tl_sweep.report.study import Arrival, Comparison, Interval, Recommendation, Row
-from tl_sweep.report.verdict import best_of, scratch_of, ways_to_tell
+from tl_sweep.report.verdict import best_of, scratch_of
 from tl_sweep.tracking.record import RunRecord
 
 FEW_TRIALS = 3
@@ -36,9 +36,9 @@ def points(interval: Interval) -> str:
 
 
 def with_rate(row: Row) -> str:
-    """Its setting, and the rate that this comes to."""
-    said = any(key == "optim.lr" for key, _ in row.setting)
-    rate = [f"learning rate {rate.lr:g}" for rate in row.rates if rate.chosen and not said]
+    """Its setting, and the rate that this comes to, where it does not say it."""
+    said = [float(value) for key, value in row.setting if key == "optim.lr" and value != "null"]
+    rate = [f"learning rate {rate.lr:g}" for rate in row.rates if rate.chosen and rate.lr not in said]
     return ", ".join(filter(None, [setting_of(row), *rate]))
 
 
@@ -100,24 +100,25 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
         )
     elif best.num_seeds < FEWEST_SEEDS:
         yield f"{_seeds(best).capitalize()} cannot tell methods apart, only these networks."
-    yield from _beside_the_best(rows)
+    yield from _beside(best, [row for row in rows if row is not advised], rows)
 
 
-def _beside_the_best(rows: Collection[Row]) -> Iterator[str]:
-    """What test says of the others that are not worse than what validation chose."""
+def _beside(best: Row, others: Sequence[Row], rows: Collection[Row]) -> Iterator[str]:
+    """What test says of the others that are not worse than what is best on validation."""
     told: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if row.vs_best is not None and row.vs_best.verdict in ("better", "equivalent", "cannot tell"):
-            ways = _ways(row, row.vs_best)
-            told[row.vs_best.verdict].append(name_in(row, rows) + (f" (about {ways} would)" if ways else ""))
+    for row in others:
+        if row.vs_best is not None:
+            ways = f" (about {row.vs_best.ways} would)" if row.vs_best.ways else ""
+            told[row.vs_best.verdict].append(name_in(row, rows) + ways)
+    name = name_in(best, rows)
     if told["cannot tell"]:
-        yield f"Test cannot tell from the best on validation: {', '.join(told['cannot tell'])}."
+        yield f"Test cannot tell from {name}: {', '.join(told['cannot tell'])}."
     if told["equivalent"]:
-        yield f"Equivalent to it on test: {', '.join(told['equivalent'])}."
+        yield f"Test finds equivalent to {name}: {', '.join(told['equivalent'])}."
     if told["better"]:
         yield (
-            f"Test finds better than it: {', '.join(told['better'])}; they were not chosen, since validation chooses, "
-            "and a choice by test would make its accuracy too good to be true."
+            f"Test finds better than {name}: {', '.join(told['better'])}; not chosen, since validation chooses, "
+            "and what test chooses looks better than it is."
         )
 
 
@@ -143,7 +144,8 @@ def _evidence(advised: Row, best: Row, rows: Mapping[Cell, Row]) -> Iterator[str
     if not math.isnan(advised.stability):
         yield f"this setting is chosen in {advised.stability:.0%} of resamples of validation images and seeds"
     if not math.isnan(best.best_again):
-        yield f"{name_in(best, rows.values())} is best on validation in {best.best_again:.0%} of such resamples"
+        again = f"{best.best_again:.0%} of resamples of validation images and seeds"
+        yield f"{name_in(best, rows.values())} is best on validation in {again}"
     if advised.vs_scratch is not None:
         yield f"against scratch: {advised.vs_scratch.wording}"
     if advised.arrival is not None:
@@ -169,18 +171,14 @@ def arrival_text(arrival: Arrival) -> str:
 def _would_change(advised: Row, rows: Collection[Row]) -> Iterator[str]:
     if advised.num_seeds < FEWEST_SEEDS:
         yield f"three seeds or more: so far {_seeds(advised)}"
-    if advised.vs_scratch is not None and (ways := _ways(advised, advised.vs_scratch)):
-        yield f"to tell it from scratch: about {ways}"
+    if advised.vs_scratch is not None and advised.vs_scratch.ways:
+        yield f"to tell it from scratch: about {advised.vs_scratch.ways}"
     if advised.diagnosis:
         yield f"its own curves: {advised.diagnosis}"
     if not math.isnan(advised.stability) and advised.stability < UNSTABLE:
         yield "more validation images: another setting is chosen in most resamples"
     if any(row.best_again < UNSTABLE for row in rows):
-        yield "more validation images: another strategy or backbone is best on them in most resamples"
-
-
-def _ways(row: Row, comparison: Comparison) -> str:
-    return "" if comparison.need is None else ways_to_tell(comparison.need, row.num_seeds, row.num_test_images)
+        yield "more validation images: another row is best on them in most resamples"
 
 
 def _seeds(row: Row) -> str:
@@ -229,7 +227,7 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
             "the more, the better the chosen one"
         )
     for cell, row in rows.items():
-        ahead = [candidate for candidate in cell.incomplete if _leads(candidate, cell.chosen)]
+        ahead = [candidate for candidate in cell.incomplete if _leads(candidate, cell)]
         if ahead:
             setting = ", ".join(f"{key}={value}" for key, value in ahead[0].setting)
             yield (
@@ -243,9 +241,11 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     machines = sorted({_machine(run) for cell in rows for run in cell.runs})
     if len(machines) > 1:
         yield f"{dataset}: seconds were taken in different places and do not compare: {'; '.join(machines)}"
-    without = sorted({cell.backbone for cell in rows if scratch_of(cell, rows) is None})
+    without = {
+        " · ".join([cell.backbone, *(f"{k}={v}" for k, v in cell.task)]) for cell in rows if not scratch_of(cell, rows)
+    }
     if without:
-        yield f"{dataset}: no baseline for {', '.join(without)}: add freeze=scratch"
+        yield f"{dataset}: no baseline for {', '.join(sorted(without))}: add freeze=scratch"
 
 
 def _machine(run: RunRecord) -> str:
@@ -261,7 +261,7 @@ def _error_of_choice(row: Row) -> float:
     return math.sqrt(2 * accuracy * (1 - accuracy) / count)
 
 
-def _leads(candidate: Candidate, chosen: Candidate) -> bool:
+def _leads(candidate: Candidate, chosen: Cell) -> bool:
     """Whether it is better on validation over the seeds that both have."""
     theirs = {seed_of(run): run.metrics["best/val_acc"] for run in chosen.runs}
     gains = [run.metrics["best/val_acc"] - theirs[seed_of(run)] for run in candidate.runs if seed_of(run) in theirs]
@@ -274,17 +274,22 @@ def _longest_won(cell: Cell) -> bool:
 
 
 def _lengths(cell: Cell) -> set[int]:
-    return {candidate.epochs for candidate in cell.candidates}
+    return {candidate.epochs for candidate in (*cell.candidates, *cell.incomplete)}
 
 
 def _one_schedule(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     """Scratch converges later than what is pretrained: equal epochs are not a fair comparison alone."""
-    single = [cell for cell in rows if cell.is_scratch and len(_lengths(cell)) == 1]
-    if single and len(single) < len(rows):
-        count, epochs = len(single), single[0].chosen.epochs
+    single: dict[int, list[str]] = defaultdict(list)
+    for cell, row in rows.items():
+        others = [other for other in rows if other is not cell and scratch_of(other, rows) is cell]
+        longest = max((epochs for other in others for epochs in _lengths(other)), default=0)
+        if cell.is_scratch and len(_lengths(cell)) == 1 and cell.chosen.epochs <= longest:
+            single[cell.chosen.epochs].append(row.label)
+    for epochs, labels in single.items():
+        more = f" and {len(labels) - 1} more" * (len(labels) > 1)
         yield (
-            f"{dataset}: scratch had no schedule of its own in {count} row{'s' * (count > 1)}; it converges later, so "
-            f"that its accuracy is that of {epochs} epochs: freeze=scratch epochs={epochs},{3 * epochs},{10 * epochs}"
+            f"{dataset}: {labels[0]}{more} had no longer schedule than the others, and scratch converges later: "
+            f"freeze=scratch epochs={epochs},{3 * epochs},{10 * epochs} gives it one"
         )
 
 
@@ -293,8 +298,8 @@ def _shared_features(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     found = [row.label for cell, row in rows.items() if any(map(_computed_no_feature, cell.runs))]
     if found:
         yield (
-            f"{dataset}: seconds of {len(found)} row{'s' * (len(found) > 1)} leave out frozen features that other runs "
-            f"had computed, as in {found[0]}"
+            f"{dataset}: seconds of {len(found)} row{'s' * (len(found) > 1)} leave out, for a seed at least, frozen "
+            f"features that were there already, as in {found[0]}"
         )
 
 

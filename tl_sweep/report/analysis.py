@@ -9,7 +9,7 @@ from statistics import fmean, median
 
 from tl_sweep.report import curves, statistics, transfer, verdict
 from tl_sweep.report.advice import notes_on, recommend
-from tl_sweep.report.choice import Cell, choose
+from tl_sweep.report.choice import Cell, choose, mean_of, merit_of
 from tl_sweep.report.evidence import Evidence
 from tl_sweep.report.intake import datasets_of, sort_out
 from tl_sweep.report.selection import MOST_MISTAKES
@@ -52,13 +52,18 @@ def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, questio
     recommendations: list[Recommendation] = []
     picked = " ".join(question.filters)
     notes = [f"of the runs with {picked} alone: choices and p-values, too"] if picked else []
-    for dataset, members in datasets_of(usable).items():
+    missing: list[str] = []
+    datasets = datasets_of(usable)
+    is_only = len(datasets) == 1
+    for dataset, members in datasets.items():
         cells = choose(members)
         excluded += _incomplete(members, cells)
+        missing += [name if is_only else f"{dataset} · {name}" for name in _missing(cells)]
         mine = _rows(dataset, cells, evidence, speed, question.margin)
         rows += mine.values()
         notes += notes_on(dataset, mine)
         recommendations += [recommend({cell: mine[cell] for cell in task}) for task in verdict.by_task(cells)]
+    excluded += [Excluded("no finished run", tuple(missing))] if missing else []
     lines = transfer.gains(rows)
     return Study(
         title=question.title,
@@ -79,16 +84,14 @@ def nothing(title: str) -> Study:
 
 
 def _incomplete(runs: Sequence[RunRecord], cells: Sequence[Cell]) -> list[Excluded]:
-    """Runs whose setting lacks a seed, those on seeds that others lack, and cells that nobody ran."""
+    """Runs whose setting lacks a seed, and those on seeds that others lack."""
     used = {id(run) for cell in cells for run in (*cell.runs, *_compared(cell))}
     lacking = {id(run) for cell in cells for candidate in cell.incomplete for run in candidate.runs}
     left = {
         "their setting lacks a seed that others have, so that it was not compared": lacking,
         "on seeds that other settings lack, and of a setting that was not chosen": {*map(id, runs)} - used - lacking,
     }
-    found = [Excluded(why, tuple(run.name for run in runs if id(run) in ids)) for why, ids in left.items() if ids]
-    missing = tuple(_missing(cells))
-    return [*found, *([Excluded("no finished run", missing)] if missing else [])]
+    return [Excluded(why, tuple(run.name for run in runs if id(run) in ids)) for why, ids in left.items() if ids]
 
 
 def _compared(cell: Cell) -> Iterator[RunRecord]:
@@ -97,16 +100,17 @@ def _compared(cell: Cell) -> Iterator[RunRecord]:
 
 def _missing(cells: Sequence[Cell]) -> Iterator[str]:
     """What a table of backbones × strategies × tasks lacks. A source counts for the backbones that have it, a number of
-    frozen stages too."""
-    there = {(cell.backbone, cell.strategy, cell.source, cell.task) for cell in cells}
-    sources = {(cell.backbone, cell.source) for cell in cells}
-    own = {(cell.backbone, cell.strategy) for cell in cells}
-    for backbone in dict.fromkeys(cell.backbone for cell in cells):
-        for other in dict.fromkeys((cell.strategy, cell.source, cell.freezes_a_number) for cell in cells):
-            strategy, source, is_own = other
+    frozen stages too; controls are nobody's duty."""
+    asked = [cell for cell in cells if not cell.is_control]
+    there = {(cell.backbone, cell.strategy, cell.source, cell.task) for cell in asked}
+    sources = {(cell.backbone, cell.source) for cell in asked}
+    own = {(cell.backbone, cell.strategy) for cell in asked}
+    tasks = dict.fromkeys(cell.task for cell in asked)
+    for backbone in dict.fromkeys(cell.backbone for cell in asked):
+        for strategy, source, is_own in dict.fromkeys((c.strategy, c.source, c.freezes_a_number) for c in asked):
             if (source and (backbone, source) not in sources) or (is_own and (backbone, strategy) not in own):
                 continue
-            for task in dict.fromkeys(cell.task for cell in cells):
+            for task in tasks:
                 if (backbone, strategy, source, task) not in there:
                     yield " · ".join([backbone, strategy, *source, *(f"{key}={value}" for key, value in task)])
 
@@ -118,9 +122,13 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
     for task in verdict.by_task(cells):
         best, vs_best = verdict.best_of(task), verdict.against_best(task, vs_scratch, evidence, margin)
         budget = Budget.of(task)
-        ranked = sorted(task, key=lambda cell: cell.merit, reverse=True)
+        counted = verdict.on_common_seeds(task)
+        ranked = sorted(task, key=lambda cell: merit_of(counted[cell]), reverse=True)
         mine = {
-            cell: _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell))
+            cell: replace(
+                _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell)),
+                val_acc=mean_of(counted[cell], "best/val_acc"),
+            )
             for cell in ranked
         }
         mine[best] = replace(

@@ -16,7 +16,7 @@ from typing import Any
 from tl_sweep.report.drawing import Figure, Palette, number, percent, plain, rings, ticks
 from tl_sweep.report.selection import MOST_CLASSES, Catalogue, line_of
 from tl_sweep.report.study import Gain, Point, Row, Study
-from tl_sweep.report.transfer import ALL, accuracy_at, lead_at, number_of
+from tl_sweep.report.transfer import ALL, accuracy_at, amount, leads, number_of
 
 MOST_CURVE_POINTS = 6_000  # of all curves together: the page has to stay small
 MOST_WRITTEN = 12  # classes, so that counts fit into the cells; points, so that their labels do not overlap
@@ -249,7 +249,6 @@ def _label_figure(lines: Sequence[Gain], palette: Palette) -> Figure:
     every = {labels for line in lines for labels in line.shots}
     shots = sorted(every, key=number_of)
     ordered = sorted(lines, key=lambda line: palette.order(line.name))
-    leads = [(labels, *lead) for labels in shots if (lead := lead_at(labels, lines)) is not None]
     shares = all(labels == ALL or float(labels) < 1 for labels in shots)
     title = "share of the training images" if shares else "labelled images per class"
     return {
@@ -257,8 +256,8 @@ def _label_figure(lines: Sequence[Gain], palette: Palette) -> Figure:
         "layout": {
             "xaxis": ticks(shots, title={"text": title}, range=[-0.3, len(shots) - 0.7]),
             "yaxis": {"title": {"text": "test accuracy, %"}},
-            "shapes": [_lead_shape(*lead, shots, palette) for lead in leads],
-            "annotations": [_lead_text(*lead, shots) for lead in leads],
+            "shapes": [_lead_shape(*lead, shots, palette) for lead in leads(lines)],
+            "annotations": [_lead_text(*lead, shots) for lead in leads(lines)],
         },
     }
 
@@ -293,9 +292,8 @@ def _lead_shape(labels: str, line: Gain, needs: float, shots: Sequence[str], pal
 
 
 def _lead_text(labels: str, line: Gain, needs: float, shots: Sequence[str]) -> Figure:
-    count = f"{needs:.0f}" if needs >= 1 else f"{100 * needs:.0f} %"
     return {
-        "text": f"scratch needs {count}",
+        "text": f"scratch needs {amount(needs)}",
         "x": _place_of(needs, shots),
         "y": percent(accuracy_at(line, labels)),
         "xanchor": "left",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 
-from tl_sweep.config import field_paths
+from tl_sweep.config import field_paths, text_of
 from tl_sweep.tracking.record import RunRecord
 
 SEEDS = ("seed", "data.subset_seed")
-NEVER_AN_AXIS = (*SEEDS, *(name for name, item in field_paths() if item.metadata["execution"]))
+EXECUTION = frozenset(name for name, item in field_paths() if item.metadata["execution"])
+NEVER_AN_AXIS = {*SEEDS, *EXECUTION}
+DEFAULTS = {name: text_of(item.default) for name, item in field_paths() if item.default is not MISSING}
 WEIGHTS = "model.weights"
 NO_SOURCE = "–"
 AXES = ("data.", WEIGHTS)  # what a question is about; whatever else varies is an answer that validation chooses
@@ -76,10 +79,6 @@ class Cell:
         return tuple(sorted((*self.chosen.runs, *self.chosen.further), key=_in_order))
 
     @cached_property
-    def merit(self) -> Merit:
-        return merit_of(self.runs)
-
-    @property
     def task(self) -> Values:
         """The axes but for the source: what scratch is asked, too."""
         return tuple((key, value) for key, value in self.axes if key != WEIGHTS)
@@ -113,15 +112,16 @@ class Cell:
         return mean_of(self.runs, metric)
 
 
+def value_of(run: RunRecord, key: str) -> str:
+    """What the run was configured with; a key that its version did not know had its default."""
+    return run.params.get(key, DEFAULTS.get(key, "null"))
+
+
 def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
     """Configuration keys that do not have the same value in all runs."""
-    values: dict[str, set[str | None]] = defaultdict(set)
     runs = list(runs)
     names = {name for run in runs for name in run.params}
-    for run in runs:
-        for name in names:
-            values[name].add(run.params.get(name))
-    return sorted(name for name, seen in values.items() if len(seen) > 1)
+    return sorted(name for name in names if len({value_of(run, name) for run in runs}) > 1)
 
 
 def choose(runs: Iterable[RunRecord]) -> list[Cell]:
@@ -134,7 +134,7 @@ def choose(runs: Iterable[RunRecord]) -> list[Cell]:
     finished = [run for run in runs if run.status == "FINISHED"]
     axes = [key for key in varied_keys(finished) if key.startswith("data.") and key not in NEVER_AN_AXIS]
     sources = sources_of(finished)
-    several = len(set(sources.values())) > len({backbone for backbone, _ in sources.values()})
+    several = tell_apart(set(sources.values()))
     varied = {where: varied_keys(group) for where, group in _grouped(finished).items()}
     cells: dict[tuple[str, str, Values], dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for run in finished:
@@ -156,6 +156,19 @@ def sources_of(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[str, st
     return found
 
 
+def tell_apart(sources: set[tuple[str, str]]) -> bool:
+    """Whether rows need their source (backbone, name) beside them: a backbone has several, or backbones have others,
+    unless these are files, of which each backbone has its own."""
+    names = {name for _, name in sources}
+    of_all = len(names) > 1 and any(is_a_name(name) for name in names)
+    return of_all or len(sources) > len({backbone for backbone, _ in sources})
+
+
+def is_a_name(source: str) -> bool:
+    """``imagenet``, ``letters``: what other backbones can have, too; no file and no run."""
+    return not Path(source).suffix and "/" not in source and ":" not in source
+
+
 def has_source(run: RunRecord) -> bool:
     """What starts at random has none, whatever it was asked to load."""
     return run.params.get("freeze.pretrained") != "false" and run.params.get(WEIGHTS) != "null"
@@ -166,25 +179,23 @@ def _weights_of(run: RunRecord) -> tuple[str, str]:
 
 
 def _chosen(backbone: str, strategy: str, axes: Values, settings: Mapping[Values, Mapping[Values, RunRecord]]) -> Cell:
-    seeds = _common_seeds([frozenset(by_seed) for by_seed in settings.values()])
+    seeds = common_seeds([frozenset(by_seed) for by_seed in settings.values()])
     complete, incomplete = [], []
     for setting, by_seed in settings.items():
         if seeds <= by_seed.keys():
-            shared, further = seeds, by_seed.keys() - seeds
-            complete.append(Candidate(setting, _ordered(by_seed, shared), _ordered(by_seed, further)))
+            complete.append(Candidate(setting, _ordered(by_seed, seeds), _ordered(by_seed, by_seed.keys() - seeds)))
         else:
             incomplete.append(Candidate(setting, _ordered(by_seed, by_seed.keys())))
     chosen = max(complete, key=lambda candidate: merit_of(candidate.runs))
     return Cell(backbone, strategy, axes, chosen, tuple(complete), tuple(incomplete))
 
 
-def _common_seeds(found: Sequence[frozenset[Values]]) -> frozenset[Values]:
-    """The seeds on which settings are compared: those that the most settings share, and of such the most; three at
-    least, or as many as any setting has."""
-    fewest = min(FEWEST_SEEDS, max(map(len, found)))
-    shared = {one & other for one in found for other in found if len(one & other) >= fewest}
-    ordered = sorted(shared, key=lambda seeds: sorted(map(_as_numbers, seeds)))
-    return max(ordered, key=lambda seeds: (sum(other >= seeds for other in found), len(seeds)))
+def common_seeds(found: Sequence[frozenset[Values]]) -> frozenset[Values]:
+    """The seeds on which what has these is compared: those that the better half of them shares, the ones with the most
+    seeds. That has to be three, or as many as any has; else those of the one that has the most."""
+    ordered = sorted(found, key=lambda seeds: (-len(seeds), sorted(map(_as_numbers, seeds))))
+    shared = frozenset.intersection(*ordered[: len(ordered) // 2 + 1])
+    return shared if len(shared) >= min(FEWEST_SEEDS, len(ordered[0])) else ordered[0]
 
 
 def _ordered(by_seed: Mapping[Values, RunRecord], seeds: Iterable[Values]) -> tuple[RunRecord, ...]:
@@ -212,7 +223,7 @@ def seed_of(run: RunRecord) -> Values:
 
 
 def _values(run: RunRecord, keys: Iterable[str]) -> Values:
-    return tuple((key, run.params.get(key, "null")) for key in keys)
+    return tuple((key, value_of(run, key)) for key in keys)
 
 
 def _in_order(run: RunRecord) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tl_sweep.report.selection import line_of
 from tl_sweep.report.study import Gain, Interval, Row
-from tl_sweep.report.transfer import ALL, accuracy_at, lead_at, number_of
+from tl_sweep.report.transfer import ALL, accuracy_at, amount, leads, number_of
 
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
 
@@ -83,14 +83,13 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
             x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=name, color=colour
         )
         colours[line] = bars[0].get_color()
-    for shot, lead in [(shot, lead_at(shot, lines)) for shot in shots]:
-        if lead is None:
-            continue
-        (line, needs), value = lead, 100 * accuracy_at(lead[0], shot)
-        colour = colours[line]
+    for shot, line, needs in leads(lines):
+        value, colour = 100 * accuracy_at(line, shot), colours[line]
         axes.plot([places[shot], needs], [value, value], ":", color=colour)
         axes.plot(needs, value, "|", markersize=10, color=colour)
-        axes.annotate(f"scratch needs {needs:.0f}", (needs, value), (3, -10), textcoords="offset points", fontsize=7)
+        axes.annotate(
+            f"scratch needs {amount(needs)}", (needs, value), (3, -10), textcoords="offset points", fontsize=7
+        )
     axes.set_xscale("log")
     axes.set_xticks(list(places.values()), list(places), minor=False)
     axes.set_xticks([], minor=True)

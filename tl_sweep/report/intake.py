@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 
+from tl_sweep.report.choice import DEFAULTS, EXECUTION, backbone_and_strategy, value_of
 from tl_sweep.report.evidence import Evidence
 from tl_sweep.report.study import Excluded
 from tl_sweep.tracking.record import RunRecord
@@ -17,6 +18,7 @@ NEEDED = ("best/val_acc", "best/val_loss", "test/acc")
 NEEDED_TAGS = ("backbone", "strategy", "trainable", "trainable_parameters", "data.fingerprint")
 NEEDED_PARAMS = ("data.name", "data.image_size", "model.weights", "epochs", "seed")
 DEFINITION = ("data.name", "data.root", "data.split_seed", "data.group", "data.duplicates", "data.skip_unreadable")
+DRAWN = [key for key in DEFAULTS if key.startswith("data.") and key not in EXECUTION]
 UNFINISHED = {"RUNNING": "not finished: running, or cut short", "KILLED": "not finished: stopped", "FAILED": "failed"}
 
 
@@ -31,7 +33,7 @@ def sort_out(runs: Sequence[RunRecord], evidence: Evidence) -> tuple[list[RunRec
             left_out[why].append(f"{run.name} ({detail})" if detail else run.name)
         else:
             usable.append(run)
-    for keep_newest in (_once, _same_files, _same_test, _same_val, _same_weights):
+    for keep_newest in (_once, _same_files, _same_test, _same_val, _same_weights, _same_meaning):
         usable, others = keep_newest(usable, evidence)
         for why, run in others:
             left_out[why].append(run.name)
@@ -111,9 +113,19 @@ def _same_weights(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
     return _newest(runs, _source, lambda run: run.tags.get("weights.sha256", ""), why)
 
 
-def _draw(run: RunRecord) -> tuple[tuple[str, str], ...]:
+def _same_meaning(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
+    """By their configuration: another version of the program may have given the same another key."""
+    return _newest(runs, _configured, lambda run: run.name, "a newer run means the same")
+
+
+def _configured(run: RunRecord) -> tuple[str, ...]:
+    what = (*backbone_and_strategy(run), run.tags.get("data.fingerprint", ""))
+    return (*what, *(value_of(run, key) for key in sorted(run.params.keys() - EXECUTION)))
+
+
+def _draw(run: RunRecord) -> tuple[str, ...]:
     """All that its labelled subset and validation follow from."""
-    return tuple(sorted((key, value) for key, value in run.params.items() if key.startswith("data.")))
+    return (*_definition(run), *(value_of(run, key) for key in DRAWN))
 
 
 def _source(run: RunRecord) -> tuple[str, ...]:
@@ -123,7 +135,7 @@ def _source(run: RunRecord) -> tuple[str, ...]:
 
 def _definition(run: RunRecord) -> tuple[str, ...]:
     """All that a data set, its files and its test split follow from, as far as it was configured."""
-    return tuple(run.params.get(key, "null") for key in DEFINITION)
+    return tuple(value_of(run, key) for key in DEFINITION)
 
 
 Sort = Callable[[RunRecord], object]

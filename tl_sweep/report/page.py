@@ -16,7 +16,7 @@ from tl_sweep.report.charts import Chart, charts_of, palette_of
 from tl_sweep.report.drawing import number
 from tl_sweep.report.selection import Catalogue, catalogue_of, line_of, short, shown, task_of
 from tl_sweep.report.study import Comparison, Interval, Row, Study
-from tl_sweep.report.table import transfer_table
+from tl_sweep.report.table import percent, transfer_table
 from tl_sweep.report.transfer import LABELS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -181,11 +181,6 @@ def how_much_sooner(row: Row) -> str:
         return ""
     factor = "" if arrival.factor is None else f", {arrival.factor:.1f} times as fast"
     return f"{arrival.when}{factor}"
-
-
-def percent(share: float) -> str:
-    """Without the sign, which is in the heading."""
-    return f"{100 * share:.1f}" if math.isfinite(share) else MISSING
 
 
 def points(share: float) -> str:

@@ -77,10 +77,14 @@ def catalogue_of(study: Study) -> Catalogue:
     )
 
 
+def _is_leading(row: Row) -> bool:
+    return row.indistinguishable or row.beats_the_best
+
+
 def detailed(rows: Sequence[Row]) -> list[Row]:
     """The rows whose mistakes are shown: as many as fit, the best, what equals them, and the baselines first."""
     chosen, cells = [], 0
-    for row in sorted(rows, key=lambda row: (not row.is_best, not row.indistinguishable, not row.is_scratch)):
+    for row in sorted(rows, key=lambda row: (not row.is_best, not _is_leading(row), not row.is_scratch)):
         cells += min(len(row.class_names), MOST_CLASSES) ** 2
         if (row.confusion_KK or row.mistakes) and cells <= MOST_CELLS:
             chosen.append(row)

@@ -33,7 +33,8 @@ class Comparison:
     """A strategy against another one, on the same seeds and test images.
 
     p: adjusted for the declared family (Holm); nan where there is no verdict. verdict: better, worse, equivalent,
-    cannot tell, or empty. wording: what the verdict is about and what would tell more. need: None when told.
+    cannot tell, or empty. wording: what the verdict is about and what would tell more. need: None when told. ways: what
+    of it goes beyond what there is, in words.
     """
 
     difference: Interval
@@ -41,6 +42,7 @@ class Comparison:
     verdict: str
     wording: str
     need: Need | None = None
+    ways: str = ""
 
 
 @dataclass(frozen=True)

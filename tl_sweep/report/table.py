@@ -21,10 +21,10 @@ from rich.text import Text
 from tl_sweep.report.advice import good_range, setting_of
 from tl_sweep.report.selection import Task, short, shown, task_of
 from tl_sweep.report.study import Comparison, Gain, Interval, Row, Study
-from tl_sweep.report.transfer import number_of
+from tl_sweep.report.transfer import amount, number_of
 
 MOST_RUNS_NAMED = 5
-GAINS = "gain over scratch in points, by labelled images per class (how many scratch needs to be as accurate)"
+GAINS = "gain over scratch in points, by labelled images per class (with how many scratch is as accurate)"
 
 
 def interval(value: Interval, digits: int = 1) -> str:
@@ -32,7 +32,7 @@ def interval(value: Interval, digits: int = 1) -> str:
     return f"{100 * value.estimate:.{digits}f} [{100 * value.low:.{digits}f}, {100 * value.high:.{digits}f}]"
 
 
-def points(value: Interval | None) -> str:
+def in_points(value: Interval | None) -> str:
     """``+9.6 [+8.1, +11.1]``: a difference."""
     if value is None or math.isnan(value.estimate):
         return "–"
@@ -40,7 +40,7 @@ def points(value: Interval | None) -> str:
 
 
 def difference(comparison: Comparison | None) -> str:
-    return "–" if comparison is None else points(comparison.difference)
+    return "–" if comparison is None else in_points(comparison.difference)
 
 
 def arrival(row: Row) -> str:
@@ -89,7 +89,11 @@ COSTS: Texts = {
 }
 LEFT = ("setting", "verdict", "Pareto")
 TABLES = (
-    ("chosen on validation; accuracies in %, 95 % intervals; stable: share of resamples that choose the same", ANSWERS),
+    (
+        "chosen on validation, which finds one best; test cannot tell = from it, and finds > better\n"
+        "accuracies in %, with 95 % intervals; stable: share of resamples that choose the same setting",
+        ANSWERS,
+    ),
     ("front: none is as good or better in accuracy, training time, inference time and parameters alike", COSTS),
 )
 
@@ -133,14 +137,14 @@ def table_of(study: Study, title: str, texts: Texts) -> Table:
 def transfer_table(study: Study) -> tuple[list[str], list[list[str]]]:
     """Headings, and a line per backbone and strategy: what it gains over scratch by labelled images per class, and with
     how many of them scratch is as accurate. Empty where the number of labels does not vary."""
-    shots = sorted({labels for line in study.gains for labels in line.shots}, key=number_of)
-    several = len({line.dataset for line in study.gains}) > 1
+    lines = [line for line in study.gains if any(line.gains)]
+    shots = sorted({labels for line in lines for labels in line.shots}, key=number_of)
+    several = len({line.dataset for line in lines}) > 1
     body = [
         [*([line.dataset] if several else []), line.backbone, line.name, *(_gain(line, labels) for labels in shots)]
-        for line in study.gains
-        if line.strategy != "scratch"
+        for line in lines
     ]
-    return ["data set"] * several + ["backbone", "strategy", *shots], body
+    return ["data set"] * several + ["backbone", "strategy", *(amount(number_of(labels)) for labels in shots)], body
 
 
 def _gain(line: Gain, labels: str) -> str:
@@ -148,7 +152,7 @@ def _gain(line: Gain, labels: str) -> str:
         return ""
     place = line.shots.index(labels)
     needs = line.scratch_needs[place] if line.scratch_needs else None
-    return points(line.gains[place]) + ("" if needs is None else f" (scratch: {needs:.3g})")
+    return in_points(line.gains[place]) + ("" if needs is None else f" (scratch: {amount(needs)})")
 
 
 def verdict(study: Study) -> Group:
@@ -187,7 +191,7 @@ def print_study(study: Study, console: Console) -> None:
 
 def as_markdown(study: Study) -> str:
     tables = []
-    for _, texts in TABLES:
+    for _, texts in TABLES if study.rows else ():
         columns = names(study) | texts
         tables.append(_markdown([*columns], [[text(row) for text in columns.values()] for row in study.rows]))
     headings, body = transfer_table(study)

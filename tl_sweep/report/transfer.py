@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -116,6 +116,14 @@ def labels_that_match(line: Gain, target: float) -> float | None:
     return None
 
 
+def leads(lines: Sequence[Gain]) -> Iterator[tuple[str, Gain, float]]:
+    """For each number of labels the most accurate line, and with how many scratch is as accurate; see ``lead_at``."""
+    for labels in sorted({labels for line in lines for labels in line.shots}, key=number_of):
+        lead = lead_at(labels, lines)
+        if lead is not None:
+            yield labels, *lead
+
+
 def lead_at(labels: str, lines: Sequence[Gain]) -> tuple[Gain, float] | None:
     """The most accurate line at this number of labels, and with how many more scratch is as accurate; None where that
     is scratch, or where scratch is not as accurate with any number that was tried."""
@@ -132,4 +140,9 @@ def accuracy_at(line: Gain, labels: str) -> float:
 
 
 def _labels(labels: str) -> str:
-    return "all labels" if labels == ALL else f"{labels} labels per class" if float(labels) >= 1 else f"{labels} of all"
+    return f"{amount(number_of(labels))} labels{'' if labels == ALL or float(labels) < 1 else ' per class'}"
+
+
+def amount(labels: float) -> str:
+    """``5``, of labelled images per class; ``10 %`` of all labels; ``all``."""
+    return ALL if math.isinf(labels) else f"{labels:.0f}" if labels >= 1 else f"{100 * labels:.0f} %"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tl_sweep.report import statistics
-from tl_sweep.report.choice import FEWEST_SEEDS, Cell, mean_of, seed_of
+from tl_sweep.report.choice import FEWEST_SEEDS, Cell, common_seeds, mean_of, merit_of, seed_of
 from tl_sweep.report.evidence import Evidence
-from tl_sweep.report.statistics import LEVEL, Effects
+from tl_sweep.report.statistics import LEVEL, MOST_IMAGES, MOST_SEEDS, Effects
 from tl_sweep.report.study import Comparison, Interval, Need
 from tl_sweep.tracking.record import RunRecord
 
@@ -83,8 +83,19 @@ def mirrored(comparison: Comparison, ours: Cell) -> Comparison:
 
 
 def best_of(cells: Iterable[Cell]) -> Cell:
-    """By mean validation accuracy; ties go to the smaller mean validation loss."""
-    return max(cells, key=lambda cell: cell.merit)
+    """By mean validation accuracy over the seeds that cells share; ties go to the smaller mean validation loss."""
+    ranked = on_common_seeds(list(cells))
+    return max(ranked, key=lambda cell: merit_of(ranked[cell]))
+
+
+def on_common_seeds(task: Sequence[Cell]) -> dict[Cell, Sequence[RunRecord]]:
+    """The runs on which the cells of a task are ranked; all of those of a cell that lacks some of these seeds."""
+    seeds_of = {cell: frozenset(map(seed_of, cell.runs)) for cell in task}
+    seeds = common_seeds(list(seeds_of.values()))
+    return {
+        cell: [run for run in cell.runs if seed_of(run) in seeds] if seeds <= seeds_of[cell] else cell.runs
+        for cell in task
+    }
 
 
 def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
@@ -120,7 +131,7 @@ def _on_methods(duel: Duel, tests: int, margin: float) -> Comparison:
     seen = abs(duel.difference.estimate)
     need = statistics.needed(duel.effects, max(seen, margin - seen), tests)
     told = _told(duel, duel.p, "cannot tell", f"cannot be told from {other}{more(need, duel.effects)}")
-    return replace(told, need=need)
+    return replace(told, need=need, ways=ways_to_tell(need, duel.num_seeds, duel.effects.num_images))
 
 
 def _told(duel: Duel, p: float, verdict: str, wording: str) -> Comparison:
@@ -142,14 +153,14 @@ def _few_seeds(duel: Duel) -> Comparison:
 def more(need: Need, effects: Effects) -> str:
     """What would tell a difference as large as the one seen, or that it is within the margin."""
     if need.seeds is None and need.images is None:
-        return "; neither more seeds alone nor more test images alone would tell"
+        return f"; not told by up to {MOST_SEEDS} seeds alone, nor by up to {MOST_IMAGES:,} test images alone"
     ways = ways_to_tell(need, effects.num_seeds, effects.num_images)
     return f"; about {ways} would tell" if ways else ""
 
 
 def ways_to_tell(need: Need, num_seeds: int, num_images: int) -> str:
-    """``12 seeds or 3,000 test images``; empty where neither alone would do."""
-    ways = [f"{need.seeds} seeds"] if need.seeds and need.seeds > num_seeds else []
+    """``12 seeds of both or 3,000 test images``; empty where neither alone would do, or the power was there."""
+    ways = [f"{need.seeds} seeds of both"] if need.seeds and need.seeds > num_seeds else []
     if need.images and need.images > num_images:
         ways.append(f"{_round(need.images):,} test images")
     return " or ".join(ways)
@@ -173,10 +184,11 @@ def stability(cell: Cell, evidence: Evidence) -> float:
 
 def best_again(task: Sequence[Cell], evidence: Evidence) -> float:
     """Share of resamples of validation images and seeds, of those in common, in which the best cell of a task is best
-    again; nan without rivals, or without a seed in common."""
-    seeds = set.intersection(*({seed_of(run) for run in cell.runs} for cell in task))
-    rivals = [[run for run in cell.runs if seed_of(run) in seeds] for cell in task]
-    return _chosen_again(rivals, task.index(best_of(task)), evidence) if seeds else math.nan
+    again; nan without rivals."""
+    ranked, best = on_common_seeds(task), best_of(task)
+    seeds = list(map(seed_of, ranked[best]))
+    rivals = [cell for cell in task if list(map(seed_of, ranked[cell])) == seeds]
+    return _chosen_again([ranked[cell] for cell in rivals], rivals.index(best), evidence)
 
 
 def _chosen_again(rivals: Sequence[Sequence[RunRecord]], chosen: int, evidence: Evidence) -> float:

@@ -6,6 +6,8 @@ import csv
 import json
 import math
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -745,6 +747,17 @@ def test_filters_keep_what_they_name(call: Callable[..., Answer]) -> None:
 def test_mistakes_are_answered(call: Callable[..., Answer], words: tuple[str, ...], error: str) -> None:
     answer = call(*words)
     assert (answer.code, answer.err.strip()) == (1, f"error: {error}")
+
+
+def test_a_comparison_whose_speeds_are_known_imports_no_torch(
+    made: list[RunRecord], made_once: Path, tmp_path: Path
+) -> None:
+    study(made, tmp_path)  # remembers the speed
+    code = "import sys; from tl_sweep import compare; compare.main(); print('torch' in sys.modules)"
+    where = [f"output.dir={made_once / 'runs'}", "tracking.uri=null", f"weights.dir={tmp_path / 'weights'}"]
+    words = [sys.executable, "-c", code, *where, f"page={tmp_path / 'page.html'}"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_a_single_run_in_sqlite_is_reported_and_its_page_kept_there(

@@ -6,7 +6,9 @@ import base64
 import io
 import json
 import math
+import os
 import platform
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ from tl_sweep.types import UserError
 if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
 
+NVIDIA = Path("/proc/driver/nvidia/gpus")  # a folder per card
 SPEEDS = "speeds.json"  # beside the weights
 THUMBNAIL_PX = 96
 BATCH_SIZE = 16  # of the inference that is timed
@@ -104,11 +107,8 @@ class Speeds:
 
 
 def _remembered(config: Config, path: Path) -> float:
-    import torch
-
     network = f"{architecture_label(config.model)} {config.data.image_size} px{' pooled' * uses_pooled_head(config)}"
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
-    name = f"{platform.node()}, {where}: {network}"
+    name = f"{machine()}: {network}"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
@@ -118,6 +118,17 @@ def _remembered(config: Config, path: Path) -> float:
             partial.write_text(json.dumps(known, indent=1))
             partial.replace(path)
     return known[name]
+
+
+def machine() -> str:
+    """What decides how fast a network is here. Found without importing torch, which takes seconds and is not needed
+    where a speed is remembered."""
+    cards = [path.read_text() for path in sorted(NVIDIA.glob("*/information"))]
+    models = [found[1].strip() for card in cards if (found := re.search(r"^Model:(.*)$", card, re.MULTILINE))]
+    if models and os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+        return f"{platform.node()}, {', '.join(dict.fromkeys(models))}"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{platform.node()}, {os.environ.get('OMP_NUM_THREADS', cores)} threads"
 
 
 def inference_images_per_s(config: Config) -> float:

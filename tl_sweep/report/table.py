@@ -94,7 +94,7 @@ TABLES = (
         "accuracies in %, with 95 % intervals; stable: share of resamples that choose the same setting",
         ANSWERS,
     ),
-    ("front: none is as good or better in accuracy, training time, inference time and parameters alike", COSTS),
+    ("front: no other is as good or better in accuracy, training time, inference time and parameters alike", COSTS),
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 from tl_sweep.config import field_paths, text_of
+from tl_sweep.report.study import NO_SOURCE, SCRATCH
 from tl_sweep.tracking.record import RunRecord
 
 SEEDS = ("seed", "data.subset_seed")
@@ -18,7 +19,6 @@ EXECUTION = frozenset(name for name, item in field_paths() if item.metadata["exe
 NEVER_AN_AXIS = {*SEEDS, *EXECUTION}
 DEFAULTS = {name: text_of(item.default) for name, item in field_paths() if item.default is not MISSING}
 WEIGHTS = "model.weights"
-NO_SOURCE = "–"
 AXES = ("data.", WEIGHTS)  # what a question is about; whatever else varies is an answer that validation chooses
 FEWEST_SEEDS = 3  # for a choice and for a verdict on methods: two say next to nothing of how much seeds differ
 
@@ -90,7 +90,7 @@ class Cell:
 
     @property
     def is_scratch(self) -> bool:
-        return self.strategy == "scratch"
+        return self.strategy == SCRATCH
 
     @property
     def is_control(self) -> bool:

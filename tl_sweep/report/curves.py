@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tl_sweep.report.choice import Cell
-from tl_sweep.report.study import Arrival, Point, Rate
+from tl_sweep.report.study import SCRATCH, Arrival, Point, Rate
 
 POINT = 0.01  # of accuracy
 LAST_FIFTH = 0.8
@@ -83,7 +83,8 @@ def diagnosis(cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: S
     task: the cells that were asked the same, this one among them. as_good: what does as well without this source.
     """
     if as_good:
-        return f"wrong source: frozen features are no better on validation than {as_good}, which needs none"
+        or_enough = ", or labels enough without one" if as_good == SCRATCH else ""
+        return f"wrong source{or_enough}: frozen features are no better on validation than {as_good}"
     edge = edge_of(rates)
     if edge:
         what, remedy = ("low", "higher") if edge == "largest" else ("high", "lower")

@@ -7,9 +7,10 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tl_sweep.report.study import SCRATCH
+
 Figure = dict[str, Any]
 
-SCRATCH = "scratch"
 GRAY = "#858c96"
 COLOURS = ("#3b7dd8", "#c46a17", "#2e9160", "#9a63c9", "#d0524f", "#1e8fa2", "#8c8420", "#cc5897")  # on white and black
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star")

@@ -8,6 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+SCRATCH = "scratch"
+NO_SOURCE = "–"
+
 Axes = tuple[tuple[str, str], ...]
 
 
@@ -149,7 +152,7 @@ class Row:
 
     @property
     def is_scratch(self) -> bool:
-        return self.strategy == "scratch"
+        return self.strategy == SCRATCH
 
     @property
     def beats_the_best(self) -> bool:
@@ -159,7 +162,9 @@ class Row:
     @property
     def label(self) -> str:
         """``resnet18 · none``, with its axes."""
-        return " · ".join([self.backbone, self.strategy, *(f"{key}={value}" for key, value in self.axes)])
+        return " · ".join(
+            [self.backbone, self.strategy, *(f"{key}={value}" for key, value in self.axes if value != NO_SOURCE)]
+        )
 
 
 @dataclass(frozen=True)

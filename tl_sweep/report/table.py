@@ -128,9 +128,7 @@ def table_of(study: Study, title: str, texts: Texts) -> Table:
         if before is not None and task != before:
             table.add_section()
         before = task
-        table.add_row(
-            *(escape(text(row)) for text in columns.values()), style="dim" if row.strategy == "scratch" else ""
-        )
+        table.add_row(*(escape(text(row)) for text in columns.values()), style="dim" if row.is_scratch else "")
     return table
 
 

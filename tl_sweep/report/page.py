@@ -292,7 +292,12 @@ COST = (
     ),
     Column("trainable", "cost", lambda row: f"{row.trainable_parameters:,}", "parameters that learn"),
     Column("checkpoint, MB", "cost", lambda row: amount(row.checkpoint_bytes, 1e6), "what a run keeps on disk"),
-    Column("images/s", "cost", lambda row: amount(row.inference_images_per_s), "inference"),
+    Column(
+        "images/s",
+        "cost",
+        lambda row: amount(row.inference_images_per_s),
+        "inference where this page was made, in batches of 16, on the GPU or on one thread of the CPU",
+    ),
 )
 CHOICE = (
     Column(

@@ -12,7 +12,7 @@ TEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-sweep: $(READY) ## install, then run the embedded sweep: 90 combinations on handwritten digits, about five minutes
+sweep: $(READY) ## install, then run the embedded sweep: 120 combinations on handwritten digits, about ten minutes
 	$(BIN)/python -m tl_sweep.train -m sweep=quickstart hydra.launcher.n_jobs=2
 
 report: $(READY) ## compare all recorded runs, and show the page in the browser

@@ -48,7 +48,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def made(made_once: Path) -> list[RunRecord]:
     """36 finished runs: three strategies × two numbers of labels × two rates × three seeds. For reading only."""
     return records_in(made_once)

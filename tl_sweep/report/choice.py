@@ -120,8 +120,12 @@ def value_of(run: RunRecord, key: str) -> str:
 def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
     """Configuration keys that do not have the same value in all runs."""
     runs = list(runs)
-    names = {name for run in runs for name in run.params}
-    return sorted(name for name in names if len({value_of(run, name) for run in runs}) > 1)
+    return sorted(name for name in {name for run in runs for name in run.params} if _differs(runs, name))
+
+
+def _differs(runs: Sequence[RunRecord], key: str) -> bool:
+    default = DEFAULTS.get(key, "null")
+    return len({run.params.get(key, default) for run in runs}) > 1
 
 
 def choose(runs: Iterable[RunRecord]) -> list[Cell]:

@@ -104,6 +104,6 @@ def test_two_commands_with_one_job_run_it_once(tmp_path: Path) -> None:
     words = ("freeze=none", "seed=0", "data.shots=20", "epochs=12", *WORDS[4:])
     processes = [start(tmp_path / "sweep", *words) for _ in range(2)]
     outs = [output(process) for process in processes]
-    assert sum("none lr0.001 e12 n2 resnet_small s0: val" in out for out in outs) == 1
+    assert sum("none lr0.001 e12 n20 resnet_small letters s0: val" in out for out in outs) == 1
     (run,) = folders_in(tmp_path / "sweep" / "runs")
     assert [line["step"] for line in metric_lines(run)] == list(range(13))

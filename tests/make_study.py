@@ -121,7 +121,6 @@ def _row(
         vs_scratch=None,
         vs_best=None,
         is_best=False,
-        indistinguishable=False,
         arrival=None,
         diagnosis="not converged: validation still rises in the last fifth of the epochs; train longer"
         if strategy == "scratch"
@@ -184,7 +183,6 @@ def _against(row: Row, rows: Sequence[Row]) -> Row:
         vs_scratch=None if row.is_scratch else _comparison(lead, "scratch"),
         vs_best=None if row is best else _comparison(behind, best.strategy),
         is_best=row is best,
-        indistinguishable=row is not best and behind > -0.02,
         arrival=None if row.is_scratch else _arrival(row, scratch),
     )
 

@@ -12,7 +12,7 @@ from tl_sweep.config import field_paths
 from tl_sweep.report.choice import FEWEST_SEEDS, WEIGHTS, Candidate, Cell, seed_of
 from tl_sweep.report.curves import good_rates
 from tl_sweep.report.selection import line_of, task_of
-from tl_sweep.report.study import Arrival, Comparison, Interval, Recommendation, Row
+from tl_sweep.report.study import Arrival, Comparison, Interval, Recommendation, Row, named
 from tl_sweep.report.verdict import best_of, scratch_of
 from tl_sweep.tracking.record import RunRecord
 
@@ -241,9 +241,7 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     machines = sorted({_machine(run) for cell in rows for run in cell.runs})
     if len(machines) > 1:
         yield f"{dataset}: seconds were taken in different places and do not compare: {'; '.join(machines)}"
-    without = {
-        " · ".join([cell.backbone, *(f"{k}={v}" for k, v in cell.task)]) for cell in rows if not scratch_of(cell, rows)
-    }
+    without = {named(cell.backbone, axes=cell.task) for cell in rows if scratch_of(cell, rows) is None}
     if without:
         yield f"{dataset}: no baseline for {', '.join(sorted(without))}: add freeze=scratch"
 

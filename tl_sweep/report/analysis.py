@@ -13,7 +13,7 @@ from tl_sweep.report.choice import Cell, choose, mean_of, merit_of
 from tl_sweep.report.evidence import Evidence
 from tl_sweep.report.intake import datasets_of, sort_out
 from tl_sweep.report.selection import MOST_MISTAKES
-from tl_sweep.report.study import Comparison, Excluded, Recommendation, Row, Study
+from tl_sweep.report.study import Comparison, Excluded, Recommendation, Row, Study, named
 from tl_sweep.tracking.record import RunRecord
 
 MARGIN = 0.01  # of accuracy: a difference that does not matter
@@ -112,7 +112,7 @@ def _missing(cells: Sequence[Cell]) -> Iterator[str]:
                 continue
             for task in tasks:
                 if (backbone, strategy, source, task) not in there:
-                    yield " · ".join([backbone, strategy, *source, *(f"{key}={value}" for key, value in task)])
+                    yield named(backbone, strategy, *source, axes=task)
 
 
 def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, margin: float) -> dict[Cell, Row]:
@@ -183,7 +183,6 @@ def _row(
         vs_scratch=vs_scratch,
         vs_best=vs_best,
         is_best=False,
-        indistinguishable=vs_best is not None and vs_best.verdict in ("cannot tell", "equivalent"),
         arrival=None,
         diagnosis="",
         on_front=False,

@@ -14,6 +14,11 @@ NO_SOURCE = "–"
 Axes = tuple[tuple[str, str], ...]
 
 
+def named(*names: str, axes: Axes) -> str:
+    """``resnet18 · none · data.shots=5``; that there is no source is not told."""
+    return " · ".join([*names, *(f"{key}={value}" for key, value in axes if value != NO_SOURCE)])
+
+
 @dataclass(frozen=True)
 class Interval:
     """An estimate with its 95 % interval; bounds are nan where there is nothing to estimate them from."""
@@ -108,7 +113,7 @@ class Row:
     the other figures are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs at which
     val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run had so
     few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy, training
-    time, inference time and parameters at once. indistinguishable: test does not tell it from the best on validation.
+    time, inference time and parameters at once.
     best_again: share of resamples in which validation finds this row best again; nan but for the best of several rows.
     confusion_KK: rows are labels; counts over all seeds.
     """
@@ -139,7 +144,6 @@ class Row:
     vs_scratch: Comparison | None
     vs_best: Comparison | None
     is_best: bool
-    indistinguishable: bool
     arrival: Arrival | None
     diagnosis: str
     on_front: bool
@@ -155,6 +159,11 @@ class Row:
         return self.strategy == SCRATCH
 
     @property
+    def indistinguishable(self) -> bool:
+        """Test does not tell it from the best on validation."""
+        return self.vs_best is not None and self.vs_best.verdict in ("cannot tell", "equivalent")
+
+    @property
     def beats_the_best(self) -> bool:
         """Test finds it better than the best on validation, which is the one that was chosen."""
         return self.vs_best is not None and self.vs_best.verdict == "better"
@@ -162,9 +171,7 @@ class Row:
     @property
     def label(self) -> str:
         """``resnet18 · none``, with its axes."""
-        return " · ".join(
-            [self.backbone, self.strategy, *(f"{key}={value}" for key, value in self.axes if value != NO_SOURCE)]
-        )
+        return named(self.backbone, self.strategy, axes=self.axes)
 
 
 @dataclass(frozen=True)

@@ -412,6 +412,17 @@ def test_a_call_that_fails_at_once_is_tried_again_at_once_but_no_run_is_created_
     assert calls == ["log_batch"] * 3 + ["create_run"]
 
 
+def test_a_row_that_another_process_wrote_first_is_asked_for_again() -> None:
+    errors = [MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name", error_code=1)]
+
+    def call() -> str:
+        if errors:
+            raise errors.pop()
+        return "there"
+
+    assert patiently(call, "sqlite:///mlflow.db") == "there"
+
+
 def test_a_server_that_hangs_or_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for error, at_once_s in ((ConnectionError("timed out"), -1.0), (MlflowException("no", error_code=1000), 9.0)):
         calls: list[Exception] = []

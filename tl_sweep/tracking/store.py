@@ -31,6 +31,7 @@ LOCKED_OUT = re.compile(
     "authentication failed|no password supplied|does not exist|no pg_hba.conf entry|permission denied"
 )
 MIGRATION = 7_580_197  # the name of a lock in PostgreSQL: any number, the same for all
+RACE_LOST = re.compile("IntegrityError|UniqueViolation")
 AT_ONCE_S = 2.0  # a failure that took longer is not tried again at once: the server hangs
 SECRETS = (
     re.compile(r"(://[^:/@\s]*:)(?!\d{1,5}/)[^\s'\"]+(?=@)"),  # up to the last @; a port is none
@@ -72,7 +73,8 @@ def connect(uri: str):  # type: ignore[no-untyped-def]  # MlflowClient: not impo
 
 
 class PatientClient:
-    """MLflow's client, with calls that fail at once tried again at once, where it was the server's trouble.
+    """MLflow's client, with calls that fail at once tried again at once, where it was the server's trouble, or where
+    another process wrote the same row in the same moment (two first runs on one data set), which is then there.
 
     Not ``create_run``: a run created twice could not be told from two. MLflow's own repetition knows no exception.
     """
@@ -91,7 +93,8 @@ def patiently(method: Callable[..., Any], uri: str, *args: Any, **kwargs: Any) -
         try:
             return method(*args, **kwargs)
         except Exception as error:
-            if not is_away(uri, error) or time.monotonic() - started_s > AT_ONCE_S:
+            is_quick = time.monotonic() - started_s <= AT_ONCE_S
+            if not RACE_LOST.search(str(error)) and not (is_away(uri, error) and is_quick):
                 raise
         time.sleep(pause_s)
     return method(*args, **kwargs)

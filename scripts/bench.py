@@ -37,17 +37,17 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tl_sweep.assemble import assemble
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import Config, compose
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.config.schema import Config, compose
 from tl_sweep.models.build import build_model
 from tl_sweep.models.stages import StagedModel
+from tl_sweep.run.assemble import assemble
 from tl_sweep.tracking.store import prepare_store
 from tl_sweep.train import Position, run_job
 from tl_sweep.training import freeze
 from tl_sweep.training.loop import train_epoch
+from tl_sweep.training.optimizer import make_optimizer, make_schedule, parameter_groups
 from tl_sweep.training.prefix import Prefix
-from tl_sweep.training.recipe import make_optimizer, make_schedule, parameter_groups
 
 DEFAULTS = {
     "models": "resnet18,mobilenet_v2,squeezenet1_1",
@@ -104,8 +104,8 @@ def make_images(folder: Path, num_train: int, assets: str) -> Path:
 
 def make_task(root: Path, views: int | None) -> handwritten.Task:
     """The same images for the hand-written loop, decoded once."""
-    from tl_sweep.data.images import decode_files
-    from tl_sweep.types import Preprocessing
+    from tl_sweep.base.errors import Preprocessing
+    from tl_sweep.data.decode import decode_files
 
     preprocessing = Preprocessing(handwritten.MEAN, handwritten.STD, "bilinear", IMAGE_PX)
 

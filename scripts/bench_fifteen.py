@@ -22,7 +22,7 @@ import torch
 from measurements import print_measured
 from torchvision.models import get_model
 
-from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.base.command_line import errors_for_people, read_arguments
 
 DEFAULTS = {"assets": "", "models": "mobilenet_v2,squeezenet1_1", "views": "1,4,null", "threads": "1"}
 EPOCHS, IMAGE_PX, BATCH_SIZE, TIMED_S = 30, 128, 32, 10.0

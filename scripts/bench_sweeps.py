@@ -22,7 +22,7 @@ from statistics import median
 
 from measurements import print_measured
 
-from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.base.command_line import errors_for_people, read_arguments
 
 DEFAULTS = {"jobs": "200", "runs": "200,1000,2000", "repeats": "3"}
 TINY = ("freeze=all", "data.shots=5", "epochs=1", "augment=none")

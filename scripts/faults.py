@@ -32,10 +32,10 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tl_sweep.command import errors_for_people, read_arguments
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError
 from tl_sweep.tracking.record import STATE, Record, folders_in, metric_lines
 from tl_sweep.tracking.store import connect
-from tl_sweep.types import UserError
 
 DEFAULTS = {"only": "", "seed": "0", "log": "faults.jsonl", "table": ""}
 TIMED = ("images_per_s", "seconds", "peak_memory_mb", "cache/")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torchvision import models
 
-from tl_sweep.models.names import OWN_NAMES
+from tl_sweep.models.catalog import OWN_NAMES
 from tl_sweep.models.tables import FAMILIES
 from tl_sweep.training.freeze import has_norm_layers
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from tl_sweep.config import conf_dir, field_paths
+from tl_sweep.config.schema import conf_dir, field_paths
 
 PATH = Path(__file__).parents[1] / "docs" / "options.md"
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from tl_sweep.config import Config, compose, to_dict
+from tl_sweep.config.schema import Config, compose, to_dict
 from tl_sweep.data.imageset import ImageSet
-from tl_sweep.identity import params_of, title
-from tl_sweep.prepare import open_images
+from tl_sweep.run.key import params_of, title
+from tl_sweep.sweep.preflight import open_images
 from tl_sweep.training.rates import head_lr_of, solver_of
 
 STARTED_MS = 1_700_000_000_000

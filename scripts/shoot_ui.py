@@ -19,8 +19,8 @@ from pathlib import Path
 from browser import Browser, started
 
 from tl_sweep.compare import study_of
-from tl_sweep.config import TrackingConfig, WeightsConfig, local_path
-from tl_sweep.report.analysis import Question
+from tl_sweep.comparison.analysis import Question
+from tl_sweep.config.schema import TrackingConfig, WeightsConfig, local_path
 from tl_sweep.tracking.store import compare_link, recorded_runs
 
 SIZE = (1500, 900)

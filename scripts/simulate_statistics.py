@@ -25,9 +25,9 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.report import statistics
-from tl_sweep.report.statistics import LEVEL, Effects
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.comparison import statistics
+from tl_sweep.comparison.statistics import LEVEL, Effects
 
 DEFAULTS = {"worlds": "1000", "seed": "0", "table": ""}
 MARK = "<!-- table -->\n"

@@ -19,7 +19,7 @@ import pytest
 from browser import Browser, missing, started
 from PIL import Image
 
-from tl_sweep.config import Config, compose
+from tl_sweep.config.schema import Config, compose
 
 ASSETS = Path(__file__).parents[1].parent / "shared" / "assets"
 
@@ -92,7 +92,7 @@ class Recorded:
 
 def record(config: Config, folder: Path) -> Recorded:
     """Train, test and record in process, as one job of a sweep of its own."""
-    from tl_sweep.logs import log_to
+    from tl_sweep.run.log_file import log_to
     from tl_sweep.tracking.store import runs_of_sweep
     from tl_sweep.train import Position, run_job
 

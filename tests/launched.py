@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from tl_sweep.progress import Epoch, progress_log
-from tl_sweep.types import UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.run.progress import Epoch, progress_log
 
 
 def tell_surroundings(node: DictConfig) -> dict[str, object]:

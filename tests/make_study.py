@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from tl_sweep.report.study import (
+from tl_sweep.comparison.study import (
     Arrival,
     Comparison,
     Excluded,

@@ -15,11 +15,11 @@ from conftest import Answer, merged, record
 from safetensors.torch import load_file, save_file
 
 from tl_sweep import cache, features
-from tl_sweep.assemble import assemble, open_store
-from tl_sweep.config import Config
+from tl_sweep.array_store.store import RowStore, StoreFull
+from tl_sweep.config.schema import Config
 from tl_sweep.models.stages import StagedModel
-from tl_sweep.prepare import reuse_order
-from tl_sweep.rows import RowStore, StoreFull
+from tl_sweep.run.assemble import assemble, open_store
+from tl_sweep.sweep.preflight import reuse_order
 from tl_sweep.tracking.store import read_run
 from tl_sweep.train import main
 from tl_sweep.training import examples

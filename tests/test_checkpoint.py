@@ -11,12 +11,12 @@ import torch
 from conftest import config_in
 from safetensors.torch import load_file, save_file
 
-from tl_sweep.assemble import Run, assemble
-from tl_sweep.config import Config
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config
 from tl_sweep.models.build import build_model
+from tl_sweep.run.assemble import Run, assemble
 from tl_sweep.training.checkpoint import read_checkpoint, restore, save_checkpoint
 from tl_sweep.training.loop import fit
-from tl_sweep.types import UserError
 
 MakeConfig = Callable[..., Config]
 STRATEGIES = ["none", "early", "all", "scratch", "lp_ft", "gradual", "bn_only", "depth"]

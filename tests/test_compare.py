@@ -19,15 +19,15 @@ from make_runs import grid, make_runs
 from mlflow import MlflowClient
 
 from tl_sweep import compare
+from tl_sweep.base.errors import UserError
 from tl_sweep.compare import filtered, study_of
-from tl_sweep.config import Config
-from tl_sweep.report.advice import command_of, options_of
-from tl_sweep.report.analysis import Question
-from tl_sweep.report.choice import choose
-from tl_sweep.report.study import Row, Study
+from tl_sweep.comparison.analysis import Question
+from tl_sweep.comparison.model_selection import choose
+from tl_sweep.comparison.recommendation import command_of, options_of
+from tl_sweep.comparison.study import Row, Study
+from tl_sweep.config.schema import Config
 from tl_sweep.report.table import COSTS, GAINS
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
-from tl_sweep.types import UserError
 
 STRATEGIES, SHOTS, SCALES, SEEDS = ("scratch", "none", "all"), (5, 25), (1.0, 3.0), (0, 1, 2)
 
@@ -72,7 +72,7 @@ def records_in(folder: Path) -> list[RunRecord]:
 
 @pytest.fixture(autouse=True)
 def no_network_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tl_sweep.material.inference_images_per_s", lambda config: 123.0)
+    monkeypatch.setattr("tl_sweep.sweep.lookups.inference_images_per_s", lambda config: 123.0)
 
 
 def study(runs: list[RunRecord], tmp_path: Path, margin: float = 0.01) -> Study:

@@ -10,7 +10,7 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 import tl_sweep.train  # noqa: F401  (registers the schema)
-from tl_sweep.config import Config, ConfigError, conf_dir, field_paths, parse
+from tl_sweep.config.schema import Config, ConfigError, conf_dir, field_paths, parse
 
 GROUPS = {
     "model": 15 + 1,

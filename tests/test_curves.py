@@ -10,10 +10,10 @@ import pytest
 from make_study import make_study
 from test_report import run
 
-from tl_sweep.report.choice import Cell, choose
-from tl_sweep.report.curves import arrival, diagnosis, edge_of, good_rates, rates_of, val_acc_after
-from tl_sweep.report.study import Arrival, Gain, Interval, Point, Rate
-from tl_sweep.report.transfer import crossings, gains, labels_that_match, lead_at
+from tl_sweep.comparison.diagnosis import arrival, diagnosis, edge_of, good_rates, rates_of, val_acc_after
+from tl_sweep.comparison.label_efficiency import crossings, gains, labels_that_match, lead_at
+from tl_sweep.comparison.model_selection import Cell, choose
+from tl_sweep.comparison.study import Arrival, Gain, Interval, Point, Rate
 
 
 def curve(

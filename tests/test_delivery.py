@@ -17,14 +17,14 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from tl_sweep import sync
-from tl_sweep.config import Config
+from tl_sweep.base.errors import JobFailed
+from tl_sweep.config.schema import Config
 from tl_sweep.tracking import delivery, store
 from tl_sweep.tracking.delivery import Delivery, Destination, Sent, count_waiting, send_waiting
 from tl_sweep.tracking.record import Record, RunHeader, adopt, close_dead, folders_in, hold, put_aside
 from tl_sweep.tracking.store import PatientClient, connect, experiment_id, masked, patiently
 from tl_sweep.tracking.tracker import Tracker
 from tl_sweep.train import Position, run_once
-from tl_sweep.types import JobFailed
 
 DATA = {"name": "digits", "digest": "0123", "source_type": "local", "source": "{}", "profile": "{}"}
 HEADER = RunHeader("a run", {"strategy": "none", "key": "k"}, {"seed": "0"}, DATA)

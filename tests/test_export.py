@@ -18,9 +18,9 @@ from PIL import Image
 
 import tl_sweep
 from tl_sweep import export, predict
-from tl_sweep.assemble import assemble
-from tl_sweep.prepare import make_ready
-from tl_sweep.types import UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.run.assemble import assemble
+from tl_sweep.sweep.preflight import make_ready
 
 Command = Callable[..., Answer]
 MODEL_PX = 64

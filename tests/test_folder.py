@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_sweep.config import DataConfig
+from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.imageset import ImageSet
-from tl_sweep.data.sources import open_data
+from tl_sweep.data.sources.registry import open_data
 from tl_sweep.data.splits import split
-from tl_sweep.types import Preprocessing, UserError
 
 TRASHNET = Path(__file__).parents[1].parent / "shared/assets/data/trashnet_160"
 PREPROCESSING = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", image_px=14)

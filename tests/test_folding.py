@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tl_sweep.config import ModelConfig
+from tl_sweep.config.schema import ModelConfig
 from tl_sweep.models.build import build_model
 from tl_sweep.models.folding import folded, with_batch_norm
 from tl_sweep.models.stages import StagedModel

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from tl_sweep.config import Config
+from tl_sweep.base.errors import JobFailed, UserError
+from tl_sweep.config.schema import Config
 from tl_sweep.models.build import build_model
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training import freeze
 from tl_sweep.training.freeze import Phase, make_plan, share_out
-from tl_sweep.types import JobFailed, UserError
 
 
 def plan(config: Config, num_stages: int, epochs: int) -> list[tuple[int, str, float, int]]:

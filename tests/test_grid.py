@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tl_sweep.grid import expand, expand_arms, sweep_id
+from tl_sweep.sweep.grid import expand, expand_arms, sweep_id
 
 
 def jobs(*overrides: str) -> list[list[str]]:

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from tl_sweep.config import Config, field_paths
-from tl_sweep.identity import key_of, meaning, title
-from tl_sweep.types import UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config, field_paths
+from tl_sweep.run.key import key_of, meaning, title
 
 MakeConfig = Callable[..., Config]
 
@@ -131,7 +131,7 @@ def any_data(monkeypatch: pytest.MonkeyPatch) -> None:
     class Images:
         fingerprint = "0123"
 
-    monkeypatch.setattr("tl_sweep.identity.open_images", lambda config: Images)
+    monkeypatch.setattr("tl_sweep.run.key.open_images", lambda config: Images)
 
 
 def test_every_field_takes_a_side() -> None:
@@ -252,8 +252,8 @@ def test_a_weight_file_that_is_not_there_is_told(make_config: MakeConfig, tmp_pa
 def test_a_key_needs_neither_torch_nor_a_store(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from tl_sweep.config import compose\n"
-        "from tl_sweep.identity import key_of\n"
+        "from tl_sweep.config.schema import compose\n"
+        "from tl_sweep.run.key import key_of\n"
         "options = {'model': 'resnet_small', 'freeze': 'all', 'optim': 'auto', 'data': 'digits', 'augment': 'light'}\n"
         f"key_of(compose(options, {{'weights': {{'dir': {str(tmp_path)!r}}}}}))\n"
         "print(sorted({'torch', 'torchvision', 'mlflow'} & set(sys.modules)))\n"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_sweep.data.images import decode_files, to_square
-from tl_sweep.types import Preprocessing, UserError
+from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.data.decode import decode_files, to_square
 
 SIDE_PX = 16
 PREPROCESSING = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", image_px=14)

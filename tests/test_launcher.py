@@ -21,14 +21,16 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, TaskFunction
 
-from hydra_plugins.tl_sweep_processes import ProcessesConfig, _pool
-from hydra_plugins.tl_sweep_processes._job import JobSpec
-from hydra_plugins.tl_sweep_processes._pool import PRELOADED, Pool, slots, threads_of_each, visible_gpus
-from hydra_plugins.tl_sweep_processes._remote import Work
-from hydra_plugins.tl_sweep_slurm import SlurmConfig, _queue
+from hydra_plugins.tl_sweep_processes import ProcessesConfig
+from hydra_plugins.tl_sweep_slurm import SlurmConfig
 from tl_sweep import train
-from tl_sweep.config import conf_dir
-from tl_sweep.types import UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import conf_dir
+from tl_sweep.launch import pool as _pool
+from tl_sweep.launch import slurm as _queue
+from tl_sweep.launch.engine import Work
+from tl_sweep.launch.job import JobSpec
+from tl_sweep.launch.pool import PRELOADED, Pool, slots, threads_of_each, visible_gpus
 
 Launch = Callable[..., list[JobReturn]]
 
@@ -40,7 +42,7 @@ def light_fork_server() -> Iterator[None]:
         patch.setattr(
             _pool,
             "PRELOADED",
-            ["hydra_plugins.tl_sweep_processes._server", "torch", "hydra_plugins.tl_sweep_processes._job"],
+            ["tl_sweep.launch.server_signals", "torch", "tl_sweep.launch.job"],
         )
         yield
 

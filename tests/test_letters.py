@@ -17,14 +17,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tl_sweep import letters
-from tl_sweep.assemble import assemble
-from tl_sweep.config import Config
-from tl_sweep.data import glyphs
-from tl_sweep.prepare import weights_file
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config
+from tl_sweep.data.sources import glyphs
+from tl_sweep.run.assemble import assemble
+from tl_sweep.sweep.preflight import weights_file
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.loop import fit
 from tl_sweep.training.prefix import Prefix
-from tl_sweep.types import UserError
 
 MakeConfig = Callable[..., Config]
 SHIPPED = Path(letters.__file__).parent / "weights"

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from tl_sweep.config import DataConfig
-from tl_sweep.data import glyphs
+from tl_sweep.base.errors import Preprocessing
+from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.imageset import ImageSet
-from tl_sweep.data.sources import open_data
+from tl_sweep.data.sources import glyphs
+from tl_sweep.data.sources.registry import open_data
 from tl_sweep.data.splits import split
 from tl_sweep.data.views import clean
-from tl_sweep.types import Preprocessing
 
 LOOK_ALIKES = "OQDISZBGilogqsyzbΟοΘθБЗЧЬЭОоэзчбьσδρϭ" + string.digits
 TWINS = ["cCСсς", "AΑА", "HНΗ", "EΕЕ", "KΚКкκ", "MΜМм", "PРΡрρ", "TΤТт", "XΧХхχx", "YΥΎ", "ΠПпπ", "ΦФфφ", "VνvѴ", "wW"]

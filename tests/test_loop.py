@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from tl_sweep.assemble import Run, assemble
-from tl_sweep.config import Config
+from tl_sweep.base.errors import JobFailed
+from tl_sweep.config.schema import Config
+from tl_sweep.run.assemble import Run, assemble
 from tl_sweep.training import loop
 from tl_sweep.training.averaging import WeightAverage
 from tl_sweep.training.loop import Best, batches, fit, require_finite
-from tl_sweep.types import JobFailed
 
 MakeConfig = Callable[..., Config]
 
@@ -169,7 +169,7 @@ def test_options_of_the_recipe_change_the_run(make_config: MakeConfig, values: d
 def test_inverse_class_weights() -> None:
     from types import SimpleNamespace
 
-    from tl_sweep.assemble import class_weights
+    from tl_sweep.run.assemble import class_weights
 
     class FourImages(SimpleNamespace):
         def __len__(self) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from tl_sweep.config import Config
-from tl_sweep.material import inference_images_per_s
+from tl_sweep.config.schema import Config
+from tl_sweep.sweep.lookups import inference_images_per_s
 
 
 def test_the_speed_of_a_network_is_a_rate_and_leaves_the_threads_as_they_were(

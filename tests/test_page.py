@@ -15,11 +15,11 @@ import pytest
 from browser import Browser
 from make_study import CLASSES, HOSTILE, make_study
 
+from tl_sweep.comparison.study import Comparison, Interval, Row, Study
+from tl_sweep.report.catalogue import catalogue_of
 from tl_sweep.report.charts import charts_of
 from tl_sweep.report.drawing import COLOURS, GRAY, Palette, plain
 from tl_sweep.report.page import render
-from tl_sweep.report.selection import catalogue_of
-from tl_sweep.report.study import Comparison, Interval, Row, Study
 
 MOST_BYTES = 6_000_000
 

@@ -13,9 +13,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from tl_sweep import plan, reproduce, train
-from tl_sweep.config import ConfigError, conf_dir
-from tl_sweep.forecast import Cost, describe_cost
-from tl_sweep.grid import Grid, lay_out
+from tl_sweep.config.schema import ConfigError, conf_dir
+from tl_sweep.sweep.forecast import Cost, describe_cost
+from tl_sweep.sweep.grid import Grid, lay_out
 from tl_sweep.tracking.record import RECORD, folders_in
 from tl_sweep.tracking.store import runs_of_sweep
 

@@ -14,12 +14,11 @@ from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
 
-from tl_sweep.config import DataConfig
-from tl_sweep.data import public
+from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.imageset import ImageSet
-from tl_sweep.data.sources import open_data
+from tl_sweep.data.sources.registry import open_data, public
 from tl_sweep.data.splits import split
-from tl_sweep.types import Preprocessing, UserError
 
 RNG = np.random.default_rng(0)
 PREPROCESSING = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", image_px=28)

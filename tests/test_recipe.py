@@ -7,13 +7,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from tl_sweep.config import Config
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config
 from tl_sweep.models.build import build_model
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training import freeze
+from tl_sweep.training.optimizer import make_optimizer, parameter_groups, plan_problems, warmup_then_cosine
 from tl_sweep.training.rates import batch_size_of, head_lr_of, solver_of, weight_decay_of
-from tl_sweep.training.recipe import make_optimizer, parameter_groups, plan_problems, warmup_then_cosine
-from tl_sweep.types import UserError
 
 
 @pytest.mark.parametrize(

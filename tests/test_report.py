@@ -10,8 +10,8 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
+from tl_sweep.comparison.model_selection import choose, common_seeds, varied_keys
 from tl_sweep.report import figures
-from tl_sweep.report.choice import choose, common_seeds, varied_keys
 from tl_sweep.report.ending import baseline_command
 from tl_sweep.tracking.record import RunRecord
 

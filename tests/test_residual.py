@@ -9,7 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
-from tl_sweep.models.names import CIFAR_DEPTHS, IMAGENET_DEPTHS
+from tl_sweep.models.catalog import CIFAR_DEPTHS, IMAGENET_DEPTHS
 from tl_sweep.models.residual import BottleneckBlock, ResidualBlock, ResidualNet
 
 

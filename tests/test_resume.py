@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tl_sweep.assemble import assemble
-from tl_sweep.config import Config
+from tl_sweep.base.errors import JobFailed
+from tl_sweep.config.schema import Config
+from tl_sweep.run.assemble import assemble
 from tl_sweep.tracking.record import STATE, Record, metric_lines
 from tl_sweep.train import Position, run_once
 from tl_sweep.training import resume
 from tl_sweep.training.loop import EpochRecord, Setup, TrainState, fit
 from tl_sweep.training.resume import Checkpoints, restore, snapshot
-from tl_sweep.types import JobFailed
 
 MakeConfig = Callable[..., Config]
 TIMED = ("images_per_s", "seconds", "peak_memory_mb", "cache/")
@@ -277,7 +277,7 @@ def test_a_failed_run_is_tried_again_and_forgets_why_it_failed(
         raise JobFailed("out of ideas")
 
     with monkeypatch.context() as patch:
-        patch.setattr("tl_sweep.results.test_and_save", broken)
+        patch.setattr("tl_sweep.run.outcome.test_and_save", broken)
         with pytest.raises(JobFailed):
             run_once(plain, tmp_path / "run", Position())
     failed = Record(tmp_path / "run").summary()
@@ -293,7 +293,7 @@ def test_test_predictions_are_made_once(plain: Config, tmp_path: Path, monkeypat
 
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr("tl_sweep.results.save_checkpoint", broken)
+        patch.setattr("tl_sweep.run.outcome.save_checkpoint", broken)
         with pytest.raises(KeyboardInterrupt):
             run_once(plain, folder, Position())
     made_ns = (folder / "predictions.parquet").stat().st_mtime_ns

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tl_sweep import rows
-from tl_sweep.rows import RowStore, StoreFull, read_contents
+from tl_sweep.array_store import store as rows
+from tl_sweep.array_store.store import RowStore, StoreFull, read_contents
 
 WHAT = {"rows": "numbers"}
 
@@ -131,7 +131,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_rows import Computed, WHAT, keys_of
-from tl_sweep.rows import RowStore
+from tl_sweep.array_store.store import RowStore
 keys_N16 = keys_of(*range(6))
 computed = Computed(keys_N16)
 def slowly(places_M):
@@ -283,7 +283,7 @@ import resource, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from test_rows import big_rows, keys_of
-from tl_sweep.rows import RowStore, StoreFull
+from tl_sweep.array_store.store import RowStore, StoreFull
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 with RowStore(Path({folder!r}), 1e9) as store:
     try:

@@ -19,9 +19,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from tl_sweep.base.errors import UserError
 from tl_sweep.tracking import store
 from tl_sweep.tracking.record import Record, folders_in
-from tl_sweep.types import UserError
 
 RIGHT, WRONG = "R1ght-S3cret/42", "Wr0ng-S3cret/42"  # a slash, which an address holds as %2F
 IN_ADDRESS = {password: password.replace("/", "%2F") for password in (RIGHT, WRONG)}

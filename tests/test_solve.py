@@ -9,13 +9,13 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from tl_sweep.assemble import assemble
-from tl_sweep.config import Config
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config
+from tl_sweep.run.assemble import assemble
 from tl_sweep.training import solve
 from tl_sweep.training.evaluate import in_order
 from tl_sweep.training.loop import fit
 from tl_sweep.training.prefix import Prefix
-from tl_sweep.types import UserError
 
 MakeConfig = Callable[..., Config]
 

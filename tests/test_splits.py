@@ -7,11 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tl_sweep.config import DataConfig
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import DataConfig
+from tl_sweep.data.file_records import content_hash
 from tl_sweep.data.imageset import ImageSet
-from tl_sweep.data.records import content_hash
 from tl_sweep.data.splits import Splits, split
-from tl_sweep.types import UserError
 
 
 def image_set(

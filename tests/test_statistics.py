@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tl_sweep.report import statistics
-from tl_sweep.report.statistics import LEVEL, NORMAL, Effects
-from tl_sweep.report.study import Interval, Need
+from tl_sweep.comparison import statistics
+from tl_sweep.comparison.statistics import LEVEL, NORMAL, Effects
+from tl_sweep.comparison.study import Interval, Need
 
 RANDOM = pytest.mark.parametrize("seed", range(8))
 

@@ -11,8 +11,8 @@ import torch
 from conftest import Answer, table_lines
 from torch import Tensor, nn
 
-from tl_sweep.assemble import Run, assemble
-from tl_sweep.config import Config, conf_dir
+from tl_sweep.config.schema import Config, conf_dir
+from tl_sweep.run.assemble import Run, assemble
 from tl_sweep.tracking.record import RunRecord
 from tl_sweep.train import main
 from tl_sweep.training.freeze import has_norm_layers

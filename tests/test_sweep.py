@@ -16,12 +16,12 @@ from conftest import Answer, answer_of, table_lines
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import tl_sweep.grid
-import tl_sweep.prepare
+import tl_sweep.sweep.grid
+import tl_sweep.sweep.preflight
 import tl_sweep.train
-from tl_sweep.config import Config, ModelConfig, conf_dir, parse
-from tl_sweep.grid import expand_arms
+from tl_sweep.config.schema import Config, ModelConfig, conf_dir, parse
 from tl_sweep.models.build import build_model
+from tl_sweep.sweep.grid import expand_arms
 from tl_sweep.tracking.store import RunRecord, connect, experiment_id, runs_of_sweep
 from tl_sweep.train import Position, main
 
@@ -84,7 +84,7 @@ def test_one_failure_stops_no_other_job_and_is_told_at_the_end(
     assert why in by_rate["1e+30"].tags["error"]
     logs = [path.read_text() for path in Path("runs").glob("*/run.log")]
     (failed,) = (log for log in logs if "Traceback" in log)
-    assert f"tl_sweep.types.JobFailed: {why}" in failed
+    assert f"tl_sweep.base.errors.JobFailed: {why}" in failed
     assert sum("finished:" in log for log in logs) == 2
 
 
@@ -114,7 +114,7 @@ def uneventful(tmp_path_factory: pytest.TempPathFactory, store_uri: str) -> tupl
     """Two jobs; what was printed, and the calls of what belongs before the first job."""
     calls: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((tl_sweep.grid, "check_data"), (tl_sweep.prepare, "obtain_weights")):
+        for module, name in ((tl_sweep.sweep.grid, "check_data"), (tl_sweep.sweep.preflight, "obtain_weights")):
             original = getattr(module, name)
             patch.setattr(module, name, lambda c, n=name, o=original: calls.append(f"{n} {len(c)}") or o(c))
         patch.chdir(tmp_path_factory.mktemp("uneventful"))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import tl_sweep
 from tl_sweep import ResidualBlock, fine_tune_resnet, freeze_pretrained_layers, load_pretrained_resnet
-from tl_sweep.types import UserError
+from tl_sweep.base.errors import UserError
 
 EARLY = ("conv1.", "bn1.", "layer1.", "layer2.")
 

@@ -19,14 +19,14 @@ from conftest import Recorded, config_in, record
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tl_sweep.config import Config, flatten, to_dict
+from tl_sweep.base.errors import JobFailed, UserError
+from tl_sweep.config.schema import Config, flatten, to_dict
 from tl_sweep.tracking import store
 from tl_sweep.tracking.delivery import Destination
 from tl_sweep.tracking.record import RunHeader, RunRecord, metric_lines
 from tl_sweep.tracking.store import download, metric_name, prepare_store, read_run, runs_of_sweep
 from tl_sweep.tracking.tracker import Tracker
 from tl_sweep.train import Position, run_job
-from tl_sweep.types import JobFailed, UserError
 
 ARTIFACTS = {
     "checkpoint.json",

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tl_sweep.config import AugmentConfig
+from tl_sweep.base.errors import Preprocessing
+from tl_sweep.config.schema import AugmentConfig
 from tl_sweep.data.views import VIEW_PARAMETERS, ViewPlan, apply, clean, draw, draw_batch, normalise
-from tl_sweep.types import Preprocessing
 
 STRONG = AugmentConfig(
     name="strong",

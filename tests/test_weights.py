@@ -17,10 +17,11 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tl_sweep.config import ModelConfig
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import ModelConfig
 from tl_sweep.models import weights as weights_module
 from tl_sweep.models.build import build_model
-from tl_sweep.models.names import architecture_label
+from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights import (
     WeightsFile,
@@ -33,7 +34,6 @@ from tl_sweep.models.weights import (
     resolve,
     verified,
 )
-from tl_sweep.types import UserError
 
 ASSETS = Path(__file__).parents[1].parent / "shared" / "assets" / "weights"
 SMALL = ModelConfig(name="resnet_small")
@@ -277,7 +277,7 @@ def test_fetch_leaves_letters_runs_and_nothing_to_others():
 def test_checking_files_does_not_import_torch(tmp_path):
     (tmp_path / "a.pth").write_bytes(b"")
     code = (
-        "import sys; from pathlib import Path; from tl_sweep.config import ModelConfig; "
+        "import sys; from pathlib import Path; from tl_sweep.config.schema import ModelConfig; "
         "from tl_sweep.models.weights import fetch, resolve; "
         f"fetch([resolve(ModelConfig(name='resnet18', weights={str(tmp_path / 'a.pth')!r}), Path())]); "
         "print('torch' in sys.modules)"

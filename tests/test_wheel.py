@@ -38,7 +38,7 @@ def python(installed: Path, folder: Path, *words: str) -> subprocess.CompletedPr
 
 def test_everything_is_imported_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     code = (
-        "import hydra_plugins.tl_sweep_grid as plugin, tl_sweep.config as config; "
+        "import hydra_plugins.tl_sweep_grid as plugin, tl_sweep.config.schema as config; "
         "print(plugin.__file__, config.__file__, config.conf_dir(), sep='\\n')"
     )
     answer = python(installed, tmp_path, "-c", code)

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import tl_sweep.models.residual
-from tl_sweep.config import ModelConfig, PreprocessingConfig
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import ModelConfig, PreprocessingConfig
 from tl_sweep.models import build
 from tl_sweep.models.build import build_model, original_model, staged
-from tl_sweep.models.names import (
+from tl_sweep.models.catalog import (
     architecture,
     architecture_label,
     architectures,
@@ -29,7 +30,6 @@ from tl_sweep.models.names import (
 from tl_sweep.models.stages import StagedModel, within
 from tl_sweep.models.tables import FAMILIES
 from tl_sweep.models.weights import WeightsFile
-from tl_sweep.types import UserError
 
 OPTIONS = {
     path.stem: {key: value for key, value in OmegaConf.to_container(OmegaConf.load(path)).items() if value != "???"}
@@ -345,7 +345,7 @@ def test_the_smallest_image_in_the_table_is_the_smallest_that_runs(name):
 
 
 def test_names_and_weights_are_known_without_importing_torch():
-    code = "import sys, tl_sweep, tl_sweep.models.names, tl_sweep.models.weights; print('torch' in sys.modules)"
+    code = "import sys, tl_sweep, tl_sweep.models.catalog, tl_sweep.models.weights; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "False\n"
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tl_sweep.runs import load_run
+    from tl_sweep.run.finished import load_run
     from tl_sweep.textbook import (
         ResidualBlock,
         fine_tune_resnet,

@@ -13,9 +13,9 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import CacheConfig, local_path
-from tl_sweep.types import UserError, did_you_mean
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.schema import CacheConfig, local_path
 
 COMMANDS = ("list", "prune", "verify")
 DEFAULTS = {"cache.dir": str(CacheConfig.dir), "cache.max_gb": str(CacheConfig.max_gb)}
@@ -25,7 +25,7 @@ def print_entries(folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from tl_sweep.rows import RowStore
+    from tl_sweep.array_store.store import RowStore
 
     table = Table("entry", "what", "rows", "MB", "last used")
     for kept in reversed(RowStore(folder, 0).entries()):
@@ -48,7 +48,7 @@ def title(description: dict[str, object]) -> str:
 
 
 def prune(folder: Path, max_gb: str) -> None:
-    from tl_sweep.rows import RowStore
+    from tl_sweep.array_store.store import RowStore
 
     try:
         max_bytes = float(max_gb) * 1e9
@@ -65,7 +65,7 @@ def prune(folder: Path, max_gb: str) -> None:
 
 def verify(folder: Path) -> None:
     """Raises UserError that lists every damaged file."""
-    from tl_sweep.rows import RowStore
+    from tl_sweep.array_store.store import RowStore
 
     store = RowStore(folder, 0)
     damaged = [str(path) for path in store.damaged()]
@@ -81,7 +81,7 @@ def main() -> None:
             near = did_you_mean(words[0], COMMANDS) if words else ""
             raise UserError(f"python -m tl_sweep.cache {'|'.join(COMMANDS)};{near}".rstrip(";"))
         folder = local_path(values["cache.dir"])
-        from tl_sweep.rows import StoreFull
+        from tl_sweep.array_store.store import StoreFull
 
         try:
             match words[0]:

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from tl_sweep.command import errors_for_people, read_arguments, spelled_alike
-from tl_sweep.config import OutputConfig, TrackingConfig, WeightsConfig, local_path
-from tl_sweep.types import UserError, did_you_mean
+from tl_sweep.base.command_line import errors_for_people, read_arguments, spelled_alike
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.schema import OutputConfig, TrackingConfig, WeightsConfig, local_path
 
 if TYPE_CHECKING:
-    from tl_sweep.report.analysis import Question
-    from tl_sweep.report.study import Study
+    from tl_sweep.comparison.analysis import Question
+    from tl_sweep.comparison.study import Study
     from tl_sweep.tracking.record import RunRecord
 
 PAGE = "report.html"
@@ -74,7 +74,7 @@ def compare(values: dict[str, str], filters: Sequence[str]) -> None:
     Raises:
         UserError: a value that is not allowed, runs that cannot be found, or none that match.
     """
-    from tl_sweep.report.analysis import Question
+    from tl_sweep.comparison.analysis import Question
     from tl_sweep.report.table import FORMATS, lines, print_study
 
     if values["format"] not in ("table", *FORMATS):
@@ -155,10 +155,10 @@ def _value(run: RunRecord, name: str) -> str:
 
 def study_of(runs: Iterable[RunRecord], question: Question, uri: str | None, weights_dir: Path) -> Study:
     """The comparison of these runs, whose files are in their folders or in the store at ``uri``."""
-    from tl_sweep.material import Pictures, Speeds
-    from tl_sweep.report.analysis import analyse
-    from tl_sweep.report.evidence import Evidence
-    from tl_sweep.runs import Files
+    from tl_sweep.comparison.analysis import analyse
+    from tl_sweep.comparison.evidence import Evidence
+    from tl_sweep.run.finished import Files
+    from tl_sweep.sweep.lookups import Pictures, Speeds
 
     files = Files(uri, weights_dir)
     return analyse(runs, Evidence(files, Pictures(files)), Speeds(files), question)

@@ -13,9 +13,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import TrackingConfig
-from tl_sweep.types import UserError
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import TrackingConfig
 
 DEFAULTS = {"run": "", "out": "exported", "tracking.uri": str(TrackingConfig.uri)}
 
@@ -24,7 +24,7 @@ def export(run_id: str, uri: str, folder: Path) -> str:
     """Write the three files; returns Python code that rebuilds the model from them."""
     import torch
 
-    from tl_sweep.runs import checkpoint_of
+    from tl_sweep.run.finished import checkpoint_of
     from tl_sweep.training.checkpoint import restore
 
     checkpoint = checkpoint_of(run_id, uri)

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import CacheConfig, Config, ConfigError, TrackingConfig, WeightsConfig, compose, conf_dir
-from tl_sweep.types import UserError, did_you_mean
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.schema import CacheConfig, Config, ConfigError, TrackingConfig, WeightsConfig, compose, conf_dir
 
 if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
@@ -52,8 +52,8 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     """
     import torch
 
-    from tl_sweep.assemble import build, examples, open_store, use_machine
-    from tl_sweep.prepare import data_dir, obtain_weights, uses_pooled_head, weights_file
+    from tl_sweep.run.assemble import build, examples, open_store, use_machine
+    from tl_sweep.sweep.preflight import data_dir, obtain_weights, uses_pooled_head, weights_file
     from tl_sweep.training.evaluate import in_order
     from tl_sweep.training.prefix import Prefix
 
@@ -75,7 +75,7 @@ def loose_files(paths: list[Path], data_dir: Path) -> ImageSet:
     Raises:
         UserError: some cannot be read.
     """
-    from tl_sweep.data.images import listing
+    from tl_sweep.data.decode import listing
     from tl_sweep.data.imageset import ImageSet, found_files
 
     folders = [path.absolute().parent.name for path in paths]
@@ -119,8 +119,8 @@ def configure(values: dict[str, str]) -> Config:
     Raises:
         UserError: an unknown model, or values that it cannot take.
     """
-    from tl_sweep.models.names import model_problems
-    from tl_sweep.prepare import folder_problems
+    from tl_sweep.models.catalog import model_problems
+    from tl_sweep.sweep.preflight import folder_problems
 
     options = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
     if values["model"] not in options:

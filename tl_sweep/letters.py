@@ -13,11 +13,11 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import Config, compose
-from tl_sweep.models.names import SMALL, architecture_label, architectures, has_norm
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config, compose
+from tl_sweep.models.catalog import SMALL, architecture_label, architectures, has_norm
 from tl_sweep.models.weights import EMBEDDED, description_of
-from tl_sweep.types import UserError
 
 DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__file__).parent / "weights")}
 RECIPE = 2  # part of a run's identity: raise it when anything below changes what is learnt
@@ -77,9 +77,9 @@ def train_source(config: Config, path: Path) -> float:
 
     from safetensors.torch import save_file
 
-    from tl_sweep.assemble import assemble
     from tl_sweep.models.folding import folded, with_batch_norm
-    from tl_sweep.progress import EpochProgress
+    from tl_sweep.run.assemble import assemble
+    from tl_sweep.run.progress import EpochProgress
     from tl_sweep.train import Position
     from tl_sweep.training.evaluate import loss_and_accuracy, predict
     from tl_sweep.training.loop import TrainState, fit
@@ -123,10 +123,10 @@ def affordable_epochs(config: Config) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from tl_sweep.data.sources import open_data
+    from tl_sweep.data.sources.registry import open_data
     from tl_sweep.data.splits import split
     from tl_sweep.models.build import build_model
-    from tl_sweep.prepare import data_dir
+    from tl_sweep.sweep.preflight import data_dir
 
     images = open_data(config.data, data_dir(config))
     image_px = config.data.image_size

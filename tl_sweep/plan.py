@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 
 from tl_sweep import train
-from tl_sweep.command import errors_for_people
+from tl_sweep.base.command_line import errors_for_people
 
 
 def main() -> None:

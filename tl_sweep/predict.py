@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import TrackingConfig
-from tl_sweep.types import UserError, did_you_mean
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.schema import TrackingConfig
 
 DEFAULTS = {"run": "", "format": "csv", "tracking.uri": str(TrackingConfig.uri)}
 FORMATS = ("csv", "json")
@@ -28,9 +28,9 @@ def predict(run_id: str, uri: str, paths: list[Path]) -> Iterator[dict[str, str 
     """
     import torch
 
-    from tl_sweep.data.images import decode_files
+    from tl_sweep.data.decode import decode_files
     from tl_sweep.data.views import clean, normalise
-    from tl_sweep.runs import checkpoint_of
+    from tl_sweep.run.finished import checkpoint_of
     from tl_sweep.training.checkpoint import restore
 
     checkpoint = checkpoint_of(run_id, uri)
@@ -58,7 +58,7 @@ def find_images(words: list[str]) -> list[Path]:
     Raises:
         UserError: a name that is not there, or a folder without an image.
     """
-    from tl_sweep.data.folder import image_files
+    from tl_sweep.data.sources.image_folder import image_files
 
     found: list[Path] = []
     for path in map(Path, words):

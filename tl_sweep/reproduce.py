@@ -13,11 +13,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import Config, OutputConfig, TrackingConfig, from_yaml, local_path
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config, OutputConfig, TrackingConfig, from_yaml, local_path
 from tl_sweep.tracking.delivery import own_id
 from tl_sweep.tracking.record import RECORD, Record, metric_lines
-from tl_sweep.types import UserError
 
 DEFAULTS = {"run": "", "output.dir": str(OutputConfig.dir), "tracking.uri": str(TrackingConfig.uri)}
 MEASURED = ("seconds", "images_per_s", "peak_memory_mb", "cache/")  # of the machine, not of the result
@@ -57,7 +57,7 @@ def recorded_files(run: str, output_dir: Path, uri: str, folder: Path) -> Path:
 
 def run_again(recorded: Path, folder: Path, uri: str) -> list[dict[str, float]]:
     """The metrics of the same configuration, run anew."""
-    from tl_sweep.prepare import make_ready
+    from tl_sweep.sweep.preflight import make_ready
     from tl_sweep.train import Position, run_job
 
     config = as_it_ran(recorded, uri)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import sys
 
-from tl_sweep.command import errors_for_people, read_arguments
-from tl_sweep.config import OutputConfig, TrackingConfig, local_path
-from tl_sweep.types import UserError
+from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import OutputConfig, TrackingConfig, local_path
 
 DEFAULTS = {
     "output.dir": str(OutputConfig.dir),

@@ -12,14 +12,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tl_sweep.config import ModelConfig
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import ModelConfig
 from tl_sweep.models.build import build_model, staged
-from tl_sweep.models.names import architecture
+from tl_sweep.models.catalog import architecture
 from tl_sweep.models.residual import ResidualBlock
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights import WeightsFile, fetch, resolve, verified
 from tl_sweep.training.freeze import hold_in_eval, set_trainable
-from tl_sweep.types import UserError
 
 __all__ = ["ResidualBlock", "fine_tune_resnet", "freeze_pretrained_layers", "load_pretrained_resnet"]
 

@@ -22,13 +22,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from tl_sweep.command import Terminated, errors_for_people, terminable
-from tl_sweep.config import Config, ConfigError, conf_dir, parse
-from tl_sweep.override_errors import explain
-from tl_sweep.types import UserError
+from tl_sweep.base.command_line import Terminated, errors_for_people, terminable
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.override_errors import explain
+from tl_sweep.config.schema import Config, ConfigError, conf_dir, parse
 
 if TYPE_CHECKING:
-    from tl_sweep.rows import RowStore
+    from tl_sweep.array_store.store import RowStore
     from tl_sweep.tracking.record import RunRecord
     from tl_sweep.tracking.tracker import Tracker
 
@@ -54,10 +54,10 @@ class Position:
 def run_job(config: Config, folder: Path, position: Position) -> float:
     """Train, test and record one run in ``folder``, or go on with it; returns the validation accuracy that its sweep
     maximises. Only for the process that holds the run's lock."""
-    from tl_sweep.assemble import open_store
-    from tl_sweep.identity import title
-    from tl_sweep.progress import job_line
-    from tl_sweep.sweep import destination_of
+    from tl_sweep.run.assemble import open_store
+    from tl_sweep.run.key import title
+    from tl_sweep.run.progress import job_line
+    from tl_sweep.sweep.lifecycle import destination_of
     from tl_sweep.tracking.record import STATE
     from tl_sweep.tracking.tracker import Tracker
     from tl_sweep.training.resume import Checkpoints
@@ -88,9 +88,11 @@ def train_and_test(
     config: Config, folder: Path, position: Position, tracker: Tracker, store: RowStore | None
 ) -> dict[str, float]:
     """The run itself: everything between the opening and the closing of its record; returns its final metrics."""
-    from tl_sweep import assemble, describe, results
-    from tl_sweep.identity import title
-    from tl_sweep.progress import EpochProgress
+    from tl_sweep.run import assemble
+    from tl_sweep.run import header as describe
+    from tl_sweep.run import outcome as results
+    from tl_sweep.run.key import title
+    from tl_sweep.run.progress import EpochProgress
     from tl_sweep.tracking.record import STATE
     from tl_sweep.training.loop import fit
     from tl_sweep.training.resume import Checkpoints
@@ -122,10 +124,10 @@ def train_and_test(
 
 def task(node: DictConfig) -> float:
     """One job as Hydra's launchers call it: returns what is recorded if it finished before, else runs it."""
-    from tl_sweep.grid import lay_out, recall_from_store
-    from tl_sweep.identity import key_of, run_folder
-    from tl_sweep.prepare import make_ready
-    from tl_sweep.sweep import tidy
+    from tl_sweep.run.key import key_of, run_folder
+    from tl_sweep.sweep.grid import lay_out, recall_from_store
+    from tl_sweep.sweep.lifecycle import tidy
+    from tl_sweep.sweep.preflight import make_ready
 
     config, position = parse(node), _position()
     if position.sweep_id:  # the sweep has prepared all its jobs before the first
@@ -146,7 +148,7 @@ def task(node: DictConfig) -> float:
 
 def run_once(config: Config, folder: Path, position: Position) -> float:
     """Run the job of ``folder``, unless another process has finished it by the time that this one may."""
-    from tl_sweep.logs import log_to
+    from tl_sweep.run.log_file import log_to
     from tl_sweep.tracking.record import Record, adopt, hold, put_aside
 
     with terminable(), hold(folder):

@@ -15,9 +15,9 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from tl_sweep.config import field_paths
-from tl_sweep.grid import Job, expand_arms, lay_out, sweep_id
-from tl_sweep.types import JobFailed
+from tl_sweep.base.errors import JobFailed
+from tl_sweep.config.schema import field_paths
+from tl_sweep.sweep.grid import Job, expand_arms, lay_out, sweep_id
 
 VALUES = frozenset(path for path, _ in field_paths())
 
@@ -66,7 +66,7 @@ class GridSweeper(Sweeper):
             ConfigError, UserError: some job could not start; none was started.
             JobFailed: some jobs failed, after the others ran.
         """
-        from tl_sweep.sweep import conclude, get_ready
+        from tl_sweep.sweep.lifecycle import conclude, get_ready
 
         started_at_s = time.time()
         combinations = self._combinations(arguments)
@@ -108,8 +108,8 @@ class PlanSweeper(GridSweeper):
     """``tl_sweep.plan``: says what ``GridSweeper`` would do."""
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
-        from tl_sweep.forecast import print_plan
-        from tl_sweep.grid import recall_from_store
+        from tl_sweep.sweep.forecast import print_plan
+        from tl_sweep.sweep.grid import recall_from_store
 
         grid = recall_from_store(lay_out(self._combinations(arguments), self._compose))
         print_plan(grid)

@@ -46,8 +46,8 @@ class ProcessesLauncher(Launcher):
         Raises:
             KeyboardInterrupt: once the running jobs have closed their records; a second one kills them.
         """
-        from hydra_plugins.tl_sweep_processes._job import make_specs
-        from hydra_plugins.tl_sweep_processes._pool import Pool
+        from tl_sweep.launch.job import make_specs
+        from tl_sweep.launch.pool import Pool
 
         specs = make_specs(self.context, self.task, self.config, job_overrides, initial_job_idx)
         return Pool(ProcessesConfig(**self.limits)).run(specs)

@@ -43,8 +43,8 @@ class RayLauncher(Launcher):
         Raises:
             UserError: Ray is not installed, or there is no cluster at ``address``.
         """
-        from hydra_plugins.tl_sweep_processes._job import make_specs
-        from hydra_plugins.tl_sweep_ray._cluster import run_on_cluster
+        from tl_sweep.launch.job import make_specs
+        from tl_sweep.launch.ray import run_on_cluster
 
         specs = make_specs(self.context, self.task, self.config, job_overrides, initial_job_idx)
         return run_on_cluster(specs, RayConfig(**self.settings))

@@ -64,8 +64,8 @@ class SlurmLauncher(Launcher):
         Raises:
             UserError: submitit is not installed, this machine is not part of a SLURM cluster, or SLURM refuses them.
         """
-        from hydra_plugins.tl_sweep_processes._job import make_specs
-        from hydra_plugins.tl_sweep_slurm._queue import run_in_queue
+        from tl_sweep.launch.job import make_specs
+        from tl_sweep.launch.slurm import run_in_queue
 
         specs = make_specs(self.context, self.task, self.config, job_overrides, initial_job_idx)
         return run_in_queue(specs, SlurmConfig(**self.settings))

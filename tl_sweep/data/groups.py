@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_sweep.data.images import listing
-from tl_sweep.types import UserError, did_you_mean
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.data.decode import listing
 
 
 def read_groups(group: str, ids: Sequence[str], root: str | None) -> np.ndarray:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from tl_sweep.data.images import decode, listing
-from tl_sweep.data.records import HASH_BYTES, content_hash, scan
-from tl_sweep.types import Preprocessing, UserError
+from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.data.decode import decode, listing
+from tl_sweep.data.file_records import HASH_BYTES, content_hash, scan
 
 if TYPE_CHECKING:
     import torch

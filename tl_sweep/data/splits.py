@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_sweep.config import DataConfig
-from tl_sweep.data.images import listing
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import DataConfig
+from tl_sweep.data.decode import listing
 from tl_sweep.data.imageset import ImageSet
-from tl_sweep.types import UserError
 
 TEST_SHARE = 0.2
 PROTECTED_FIRST = ("test", "val", "train", "")

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from tl_sweep.config import AugmentConfig
-from tl_sweep.types import Preprocessing
+from tl_sweep.base.errors import Preprocessing
+from tl_sweep.config.schema import AugmentConfig
 
 VIEW_PARAMETERS = (
     "affine_xx", "affine_xy", "affine_x", "affine_yx", "affine_yy", "affine_y",

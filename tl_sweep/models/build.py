@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
-from tl_sweep.config import ModelConfig
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import ModelConfig
+from tl_sweep.models.catalog import OWN_NAMES, architecture, depth_of, model_problems
 from tl_sweep.models.heads import Head, replace_head
-from tl_sweep.models.names import OWN_NAMES, architecture, depth_of, model_problems
 from tl_sweep.models.residual import ResidualNet
 from tl_sweep.models.stages import Recipe, StagedModel, within
 from tl_sweep.models.tables import FAMILIES, Ending, Family, staged_table
 from tl_sweep.models.weights import WeightsFile, read_tensors
-from tl_sweep.types import UserError
 
 # Names in files of older torchvision versions, which its own loaders translate as well (ViT, DenseNet).
 RENAMED = (

@@ -22,9 +22,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
-from tl_sweep.config import ModelConfig, local_path
-from tl_sweep.models.names import SMALL, architecture, architecture_label
-from tl_sweep.types import UserError, did_you_mean
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.schema import ModelConfig, local_path
+from tl_sweep.models.catalog import SMALL, architecture, architecture_label
 
 if TYPE_CHECKING:
     from torch import Tensor

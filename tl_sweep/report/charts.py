@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from tl_sweep.comparison.label_efficiency import ALL, accuracy_at, amount, leads, number_of
+from tl_sweep.comparison.study import Gain, Point, Row, Study
+from tl_sweep.report.catalogue import MOST_CLASSES, Catalogue, line_of
 from tl_sweep.report.drawing import Figure, Palette, number, percent, plain, rings, ticks
-from tl_sweep.report.selection import MOST_CLASSES, Catalogue, line_of
-from tl_sweep.report.study import Gain, Point, Row, Study
-from tl_sweep.report.transfer import ALL, accuracy_at, amount, leads, number_of
 
 MOST_CURVE_POINTS = 6_000  # of all curves together: the page has to stay small
 MOST_WRITTEN = 12  # classes, so that counts fit into the cells; points, so that their labels do not overlap

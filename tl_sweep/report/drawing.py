@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tl_sweep.report.study import SCRATCH
+from tl_sweep.comparison.study import SCRATCH
 
 Figure = dict[str, Any]
 

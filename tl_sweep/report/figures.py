@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tl_sweep.report.selection import line_of
-from tl_sweep.report.study import Gain, Interval, Row
-from tl_sweep.report.transfer import ALL, accuracy_at, amount, leads, number_of
+from tl_sweep.comparison.label_efficiency import ALL, accuracy_at, amount, leads, number_of
+from tl_sweep.comparison.study import Gain, Interval, Row
+from tl_sweep.report.catalogue import line_of
 
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
 

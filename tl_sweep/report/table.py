@@ -18,10 +18,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tl_sweep.report.advice import good_range, setting_of
-from tl_sweep.report.selection import Task, short, shown, task_of
-from tl_sweep.report.study import Comparison, Gain, Interval, Row, Study
-from tl_sweep.report.transfer import amount, number_of
+from tl_sweep.comparison.label_efficiency import amount, number_of
+from tl_sweep.comparison.recommendation import good_range, setting_of
+from tl_sweep.comparison.study import Comparison, Gain, Interval, Row, Study
+from tl_sweep.report.catalogue import Task, short, shown, task_of
 
 MOST_RUNS_NAMED = 5
 GAINS = "gain over scratch in points, by labelled images per class (with how many scratch is as accurate)"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from tl_sweep.base.errors import UserError
 from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
 from tl_sweep.tracking.store import (
     StoreAway,
@@ -31,7 +32,6 @@ from tl_sweep.tracking.store import (
     store_errors,
     warn_away,
 )
-from tl_sweep.types import UserError
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException

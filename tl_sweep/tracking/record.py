@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tl_sweep.types import JobFailed
+from tl_sweep.base.errors import JobFailed
 
 RECORD = "record.jsonl"
 STATE = "state"  # a subfolder for what is needed while a run is not done; no artifact

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.tracking.record import RunRecord
-from tl_sweep.types import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -327,7 +327,7 @@ def keep_report(uri: str, experiment: str, title: str, paths: Collection[Path]) 
 
 
 def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str, RunRecord]:
-    """The finished runs that have these keys (``tl_sweep.identity``), by key. Changes nothing in the store.
+    """The finished runs that have these keys (``tl_sweep.run.key``), by key. Changes nothing in the store.
 
     Raises:
         StoreAway: a server does not answer.

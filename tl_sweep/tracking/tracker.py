@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from tl_sweep.base.errors import JobFailed
 from tl_sweep.tracking.delivery import Courier, Delivery, Destination
 from tl_sweep.tracking.record import Record, RunHeader
 from tl_sweep.tracking.store import masked
-from tl_sweep.types import JobFailed
 
 log = logging.getLogger("tl_sweep")
 

@@ -15,13 +15,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tl_sweep.config import Config, ModelConfig, PreprocessingConfig
+from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.config.schema import Config, ModelConfig, PreprocessingConfig
 from tl_sweep.models.build import build_model
-from tl_sweep.models.names import default_preprocessing
+from tl_sweep.models.catalog import default_preprocessing
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights import WeightsFile, require_sha256
 from tl_sweep.training.freeze import moving_tensors
-from tl_sweep.types import Preprocessing, UserError
 
 if TYPE_CHECKING:
     from tl_sweep.training.loop import Setup

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tl_sweep.array_store.store import RowStore, StoreFull, Table
+from tl_sweep.base.errors import Preprocessing, UserError
 from tl_sweep.data.imageset import ImageSet
 from tl_sweep.data.views import ViewPlan, normalise
-from tl_sweep.rows import RowStore, StoreFull, Table
-from tl_sweep.types import Preprocessing, UserError
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from types import MethodType
 import torch
 from torch import Tensor, nn
 
-from tl_sweep.config import FreezeConfig, PhaseConfig
+from tl_sweep.base.errors import JobFailed, UserError
+from tl_sweep.config.schema import FreezeConfig, PhaseConfig
 from tl_sweep.models.stages import UNCHANGING, StagedModel
-from tl_sweep.types import JobFailed, UserError
 
 NORM_LAYERS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 

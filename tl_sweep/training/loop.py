@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tl_sweep.config import Config
+from tl_sweep.base.errors import JobFailed
+from tl_sweep.config.schema import Config
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training import freeze
 from tl_sweep.training.averaging import WeightAverage
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.examples import Compute, Examples
 from tl_sweep.training.mixing import Mixing
+from tl_sweep.training.optimizer import Group, make_optimizer, make_schedule, parameter_groups
 from tl_sweep.training.prefix import Demand, FeatureCache, Prefix
 from tl_sweep.training.rates import batch_size_of, solver_of
-from tl_sweep.training.recipe import Group, make_optimizer, make_schedule, parameter_groups
 from tl_sweep.training.solve import solve_head
-from tl_sweep.types import JobFailed
 
 FEWEST_TO_CHOOSE_ON = 200  # below this many validation images the last epoch is taken: a choice would be noise
 

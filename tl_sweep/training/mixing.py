@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from tl_sweep.config import AugmentConfig
+from tl_sweep.config.schema import AugmentConfig
 
 Mixing = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

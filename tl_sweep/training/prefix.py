@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tl_sweep.array_store.store import KEY_BYTES, Entry, RowStore, StoreFull, Table
 from tl_sweep.data import views
 from tl_sweep.models.stages import StagedModel
-from tl_sweep.rows import KEY_BYTES, Entry, RowStore, StoreFull, Table
 from tl_sweep.training.examples import Compute, Examples, describe_squares, read_rows
 from tl_sweep.training.freeze import fingerprint
 

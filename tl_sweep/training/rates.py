@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tl_sweep.config import Config
-from tl_sweep.models.names import has_norm
-from tl_sweep.types import UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config
+from tl_sweep.models.catalog import has_norm
 
 
 def solver_of(config: Config) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
+from tl_sweep.base.errors import JobFailed
 from tl_sweep.training.freeze import moving_tensors
 from tl_sweep.training.loop import Best, Setup, TrainState, load_tensors
-from tl_sweep.types import JobFailed
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tl_sweep.base.errors import JobFailed, UserError
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training.evaluate import in_order
 from tl_sweep.training.prefix import Demand, Prefix
-from tl_sweep.types import JobFailed, UserError
 
 if TYPE_CHECKING:
     from tl_sweep.training.loop import Setup

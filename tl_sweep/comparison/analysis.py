@@ -1,0 +1,240 @@
+"""From recorded runs to a ``Study``: what can be compared, what is chosen, how it compares, what follows from that."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+from tl_sweep.comparison import diagnosis as curves
+from tl_sweep.comparison import label_efficiency as transfer
+from tl_sweep.comparison import statistics, verdict
+from tl_sweep.comparison.eligibility import datasets_of, sort_out
+from tl_sweep.comparison.evidence import Evidence
+from tl_sweep.comparison.model_selection import Cell, choose, mean_of, merit_of
+from tl_sweep.comparison.recommendation import notes_on, recommend
+from tl_sweep.comparison.study import Comparison, Excluded, Recommendation, Row, Study, named
+from tl_sweep.report.catalogue import MOST_MISTAKES
+from tl_sweep.tracking.record import RunRecord
+
+MARGIN = 0.01  # of accuracy: a difference that does not matter
+
+Speed = Callable[[RunRecord], float]  # images per second at inference of a run's network; nan where it is not known
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of the runs. margin: a difference in accuracy below which two strategies count as equal. filters:
+    what the runs were picked by."""
+
+    title: str
+    margin: float = MARGIN
+    filters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What every cell of a task gets where they are compared at equal cost: half of them took no longer than this, and
+    none was given fewer epochs."""
+
+    seconds: float
+    epochs: int
+
+    @staticmethod
+    def of(task: Sequence[Cell]) -> Budget:
+        epochs = min(candidate.epochs for cell in task for candidate in cell.candidates)
+        return Budget(median(cell.mean("seconds") for cell in task), epochs)
+
+
+def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, question: Question) -> Study:
+    """Compare everything that is finished and whole; the rest is listed with the reason."""
+    usable, excluded = sort_out(list(runs), evidence)
+    rows: list[Row] = []
+    recommendations: list[Recommendation] = []
+    picked = " ".join(question.filters)
+    notes = [f"of the runs with {picked} alone: choices and p-values, too"] if picked else []
+    missing: list[str] = []
+    datasets = datasets_of(usable)
+    is_only = len(datasets) == 1
+    for dataset, members in datasets.items():
+        cells = choose(members)
+        excluded += _incomplete(members, cells)
+        missing += [name if is_only else f"{dataset} · {name}" for name in _missing(cells)]
+        mine = _rows(dataset, cells, evidence, speed, question.margin)
+        rows += mine.values()
+        notes += notes_on(dataset, mine)
+        recommendations += [recommend({cell: mine[cell] for cell in task}) for task in verdict.by_task(cells)]
+    excluded += [Excluded("no finished run", tuple(missing))] if missing else []
+    lines = transfer.gains(rows)
+    return Study(
+        title=question.title,
+        margin=question.margin,
+        rows=tuple(rows),
+        gains=lines,
+        crossings=transfer.crossings(lines),
+        recommendations=tuple(recommendations),
+        notes=tuple(notes),
+        excluded=tuple(excluded),
+        num_runs=len(usable),
+    )
+
+
+def nothing(title: str) -> Study:
+    """A study that found nothing."""
+    return Study(title, MARGIN, (), (), (), (), (), (), 0)
+
+
+def _incomplete(runs: Sequence[RunRecord], cells: Sequence[Cell]) -> list[Excluded]:
+    """Runs whose setting lacks a seed, and those on seeds that others lack."""
+    used = {id(run) for cell in cells for run in (*cell.runs, *_compared(cell))}
+    lacking = {id(run) for cell in cells for candidate in cell.incomplete for run in candidate.runs}
+    left = {
+        "their setting lacks a seed that others have, so that it was not compared": lacking,
+        "on seeds that other settings lack, and of a setting that was not chosen": {*map(id, runs)} - used - lacking,
+    }
+    return [Excluded(why, tuple(run.name for run in runs if id(run) in ids)) for why, ids in left.items() if ids]
+
+
+def _compared(cell: Cell) -> Iterator[RunRecord]:
+    return (run for candidate in cell.candidates for run in candidate.runs)
+
+
+def _missing(cells: Sequence[Cell]) -> Iterator[str]:
+    """What a table of backbones × strategies × tasks lacks. A source counts for the backbones that have it, a number of
+    frozen stages too; controls are nobody's duty."""
+    asked = [cell for cell in cells if not cell.is_control]
+    there = {(cell.backbone, cell.strategy, cell.source, cell.task) for cell in asked}
+    sources = {(cell.backbone, cell.source) for cell in asked}
+    own = {(cell.backbone, cell.strategy) for cell in asked}
+    tasks = dict.fromkeys(cell.task for cell in asked)
+    for backbone in dict.fromkeys(cell.backbone for cell in asked):
+        for strategy, source, is_own in dict.fromkeys((c.strategy, c.source, c.freezes_a_number) for c in asked):
+            if (source and (backbone, source) not in sources) or (is_own and (backbone, strategy) not in own):
+                continue
+            for task in tasks:
+                if (backbone, strategy, source, task) not in there:
+                    yield named(backbone, strategy, *source, axes=task)
+
+
+def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, margin: float) -> dict[Cell, Row]:
+    """A row per cell, in an order that puts what was asked the same together, the best on validation first."""
+    vs_scratch = verdict.against_scratch(cells, evidence, margin)
+    rows: dict[Cell, Row] = {}
+    for task in verdict.by_task(cells):
+        best, vs_best = verdict.best_of(task), verdict.against_best(task, vs_scratch, evidence, margin)
+        budget = Budget.of(task)
+        counted = verdict.on_common_seeds(task)
+        ranked = sorted(task, key=lambda cell: merit_of(counted[cell]), reverse=True)
+        mine = {
+            cell: replace(
+                _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell)),
+                val_acc=mean_of(counted[cell], "best/val_acc"),
+            )
+            for cell in ranked
+        }
+        mine[best] = replace(
+            mine[best],
+            is_best=True,
+            best_again=verdict.best_again(ranked, evidence),
+            mistakes=evidence.mistakes(best.runs, MOST_MISTAKES),
+        )
+        rows |= _with_neighbours(mine)
+    return rows
+
+
+def _row(
+    dataset: str,
+    cell: Cell,
+    evidence: Evidence,
+    images_per_s: float,
+    budget: Budget,
+    vs_scratch: Comparison | None,
+    vs_best: Comparison | None,
+) -> Row:
+    """What can be said of a cell without looking at its neighbours."""
+    runs, curve = cell.runs, evidence.curve(cell.runs)
+    class_names, counts_KK = evidence.confusion(runs)
+    return Row(
+        dataset=dataset,
+        backbone=cell.backbone,
+        strategy=cell.strategy,
+        axes=cell.axes,
+        setting=cell.setting,
+        run_ids=tuple(run.name for run in runs),
+        num_seeds=len(runs),
+        num_val_images=len(evidence.outcomes(runs[0], "val").correct_N),
+        num_test_images=len(evidence.outcomes(runs[0], "test").correct_N),
+        trials=len(cell.candidates),
+        stability=verdict.stability(cell, evidence),
+        val_acc=cell.mean("best/val_acc"),
+        test_acc=statistics.accuracy(evidence.table(runs, "test")),
+        macro_f1=cell.mean("test/macro_f1"),
+        calibration_error=cell.mean("test/calibration_error"),
+        seconds=cell.mean("seconds"),
+        trainable_parameters=trainable(cell),
+        checkpoint_bytes=cell.mean("checkpoint_bytes"),
+        inference_images_per_s=images_per_s,
+        budget_s=budget.seconds,
+        val_acc_at_budget=curves.val_acc_after(curve, budget.seconds),
+        budget_epochs=budget.epochs,
+        val_acc_at_equal_epochs=max(
+            (candidate.mean("best/val_acc") for candidate in cell.candidates if candidate.epochs == budget.epochs),
+            default=math.nan,
+        ),
+        vs_scratch=vs_scratch,
+        vs_best=vs_best,
+        is_best=False,
+        arrival=None,
+        diagnosis="",
+        on_front=False,
+        rates=curves.rates_of(cell),
+        curve=curve,
+        class_names=class_names,
+        confusion_KK=tuple(map(tuple, counts_KK.tolist())),
+    )
+
+
+def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
+    """The rows of one task with what only a look at the others tells: fronts, arrivals, diagnoses."""
+    finished: dict[Cell, Row] = {}
+    for cell, row in rows.items():
+        scratch = verdict.scratch_of(cell, rows)
+        arrival = None
+        if scratch is not None and scratch is not cell:
+            arrival = curves.arrival(row.curve, rows[scratch].curve, rows[scratch].val_acc)
+        finished[cell] = replace(
+            row,
+            arrival=arrival,
+            diagnosis=curves.diagnosis(cell, row.curve, row.rates, tuple(rows), _as_good_as(cell, rows)),
+            on_front=not any(_dominates(other, row) for other in rows.values()),
+        )
+    return finished
+
+
+def _as_good_as(cell: Cell, rows: Mapping[Cell, Row]) -> str:
+    """What needs no source and is as good on validation as this cell's frozen features: random features, or scratch
+    where they were not tried. Empty where the features are better, or test tells that they are (validation images can
+    be few)."""
+    versus = rows[cell].vs_scratch
+    if not cell.learns_only_the_head or cell.is_control or (versus is not None and versus.verdict == "better"):
+        return ""
+    mine = [other for other in rows if other.backbone == cell.backbone]
+    rivals = [other for other in mine if other.is_control] or [other for other in mine if other.is_scratch]
+    as_good = [rival.strategy for rival in rivals if rows[cell].val_acc <= rows[rival].val_acc]
+    return as_good[0] if as_good else ""
+
+
+def _dominates(other: Row, row: Row) -> bool:
+    """At least as good in accuracy, training time, inference time and parameters, and better in one."""
+
+    def merits(row: Row) -> tuple[float, ...]:
+        speed = 0.0 if math.isnan(row.inference_images_per_s) else row.inference_images_per_s
+        return row.test_acc.estimate, -row.seconds, speed, -row.trainable_parameters
+
+    pairs = list(zip(merits(other), merits(row), strict=True))
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+def trainable(cell: Cell) -> int:
+    return round(fmean(int(run.tags["trainable_parameters"]) for run in cell.runs))

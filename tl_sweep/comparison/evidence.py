@@ -1,0 +1,165 @@
+"""What runs left behind besides their last metrics: predictions by image, and curves. N images, S seeds, K classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tl_sweep.base.errors import UserError
+from tl_sweep.comparison.study import Mistake, Point
+from tl_sweep.tracking.record import RECORD, RunRecord, metric_lines
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+PREDICTIONS = "predictions.parquet"
+PROBABILITY = "p/"  # a column per class begins with it
+
+Locate = Callable[
+    [RunRecord, str], Path
+]  # a file of the run's, here on this machine; raises UserError where it is gone
+Picture = Callable[[RunRecord, str], str]  # an image by its id as a data URI; empty where it is not at hand
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What a run made of a split. images: names and labels (an arrow table), in the order of ``correct_N``."""
+
+    images: pa.Table
+    predicted_N: pa.ChunkedArray
+    correct_N: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The files of runs, each read once and no more of it than asked for."""
+
+    locate: Locate
+    picture: Picture
+    image_sets: list[pa.Table] = field(default_factory=list, repr=False)
+
+    def outcomes(self, run: RunRecord, split: str) -> Outcomes:
+        """Of ``val`` or ``test``.
+
+        Raises:
+            UserError: the run's predictions are missing.
+        """
+        return _read_outcomes(self.locate(run, PREDICTIONS))[split]
+
+    def table(self, runs: Sequence[RunRecord], split: str) -> np.ndarray:
+        """correct_SN: which run's network got which image right.
+
+        Raises:
+            UserError: the runs did not see the same images.
+        """
+        all_outcomes = [self.outcomes(run, split) for run in runs]
+        for run, outcomes in zip(runs, all_outcomes, strict=True):
+            if not outcomes.images.equals(all_outcomes[0].images):
+                raise UserError(f"run {run.name}: its {split} images are not those of its siblings")
+        return np.stack([outcomes.correct_N for outcomes in all_outcomes])
+
+    def image_set(self, run: RunRecord, split: str) -> int:
+        """A number for the names and labels of the split's images, the same for equal ones."""
+        images, known = self.outcomes(run, split).images, self.image_sets
+        number = next((place for place, other in enumerate(known) if other.equals(images)), len(known))
+        if number == len(known):
+            known.append(images)
+        return number
+
+    def confusion(self, runs: Sequence[RunRecord]) -> tuple[tuple[str, ...], np.ndarray]:
+        """Class names and counts_KK over all runs; rows are labels, columns predictions."""
+        import pyarrow as pa
+        import pyarrow.compute as arrow
+
+        names = self.class_names(runs[0])
+        known, K = pa.array(names), len(names)
+        counts_KK = np.zeros((K, K), dtype=int)
+        for run in runs:
+            outcomes = self.outcomes(run, "test")
+            labels_N, predicted_N = (
+                arrow.index_in(column, known).to_numpy(zero_copy_only=False)
+                for column in (outcomes.images["label"], outcomes.predicted_N)
+            )
+            counts_KK += np.bincount(labels_N * K + predicted_N, minlength=K * K).reshape(K, K)
+        return names, counts_KK
+
+    def class_names(self, run: RunRecord) -> tuple[str, ...]:
+        import pyarrow.parquet as parquet
+
+        columns = parquet.read_schema(self.locate(run, PREDICTIONS)).names
+        return tuple(name.removeprefix(PROBABILITY) for name in columns if name.startswith(PROBABILITY))
+
+    def mistakes(self, runs: Sequence[RunRecord], most: int) -> tuple[Mistake, ...]:
+        """Test images that the mean of the runs' probabilities gets wrong, the most confident first."""
+        frames = [_test_frame(self.locate(run, PREDICTIONS)) for run in runs]
+        names = self.class_names(runs[0])
+        mean_NK = np.mean([frame[[PROBABILITY + name for name in names]].to_numpy() for frame in frames], axis=0)
+        predicted_N, confidence_N = mean_NK.argmax(1), mean_NK.max(1)
+        wrong_N = np.array(names, dtype=object)[predicted_N] != frames[0]["label"].to_numpy()
+        worst = sorted(np.flatnonzero(wrong_N), key=lambda n: -confidence_N[n])[:most]
+        return tuple(
+            Mistake(
+                id=(image := str(frames[0]["id"][n])),
+                label=str(frames[0]["label"][n]),
+                predicted=names[predicted_N[n]],
+                confidence=float(confidence_N[n]),
+                picture=self.picture(runs[0], image),
+            )
+            for n in worst
+        )
+
+    def curve(self, runs: Sequence[RunRecord]) -> tuple[Point, ...]:
+        """Training and validation by epoch, averaged over the runs that got so far."""
+        by_epoch: dict[int, list[dict[str, float]]] = {}
+        for run in runs:
+            for line in metric_lines(self.locate(run, RECORD).parent):
+                if "val/acc" in line:
+                    by_epoch.setdefault(int(line["step"]) + 1, []).append(line)
+        return tuple(_point(epoch, lines) for epoch, lines in sorted(by_epoch.items()))
+
+
+POINT = {"seconds": "seconds_elapsed", **{f"{s}_{q}": f"{s}/{q}" for s in ("train", "val") for q in ("loss", "acc")}}
+
+
+def _point(epoch: int, lines: list[dict[str, float]]) -> Point:
+    names = [item.name for item in fields(Point) if item.name != "epoch"]
+    return Point(epoch, **{name: fmean(line.get(POINT[name], math.nan) for line in lines) for name in names})
+
+
+@lru_cache(maxsize=4096)
+def _read_outcomes(path: Path) -> dict[str, Outcomes]:
+    import pyarrow as pa
+    import pyarrow.compute as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:  # read_table takes twice as long for a file this small
+            table = file.read(columns=["split", "id", "label", "predicted"], use_threads=False)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} is damaged") from error
+    except PermissionError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    splits = {split: table.filter(arrow.equal(table["split"], split)) for split in ("val", "test")}
+    return {
+        split: Outcomes(
+            images=part.select(["id", "label"]),
+            predicted_N=part["predicted"],
+            correct_N=arrow.equal(part["label"], part["predicted"]).to_numpy(zero_copy_only=False).astype(bool),
+        )
+        for split, part in splits.items()
+    }
+
+
+def _test_frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_parquet(path)
+    return frame[frame["split"] == "test"].reset_index(drop=True)

@@ -1,0 +1,238 @@
+"""The one place where a learning rate (or any other free setting) is chosen: on validation, averaged over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+
+from tl_sweep.comparison.study import NO_SOURCE, SCRATCH
+from tl_sweep.config.schema import field_paths, text_of
+from tl_sweep.tracking.record import RunRecord
+
+SEEDS = ("seed", "data.subset_seed")
+EXECUTION = frozenset(name for name, item in field_paths() if item.metadata["execution"])
+NEVER_AN_AXIS = {*SEEDS, *EXECUTION}
+DEFAULTS = {name: text_of(item.default) for name, item in field_paths() if item.default is not MISSING}
+WEIGHTS = "model.weights"
+AXES = ("data.", WEIGHTS)  # what a question is about; whatever else varies is an answer that validation chooses
+FEWEST_SEEDS = 3  # for a choice and for a verdict on methods: two say next to nothing of how much seeds differ
+
+Values = tuple[tuple[str, str], ...]
+Merit = tuple[float, float]
+
+
+def mean_of(runs: Sequence[RunRecord], metric: str) -> float:
+    """Over seeds; nan where a run lacks it."""
+    return fmean(run.metrics.get(metric, math.nan) for run in runs)
+
+
+def merit_of(runs: Sequence[RunRecord]) -> Merit:
+    """What is maximised: mean validation accuracy (sums differ in their last bits: rounded), then minus loss."""
+    return round(mean_of(runs, "best/val_acc"), 9), -mean_of(runs, "best/val_loss")
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One setting of a cell. runs: on the seeds on which settings are compared, one each, in their order. further: on
+    seeds that other settings lack."""
+
+    setting: Values
+    runs: tuple[RunRecord, ...]
+    further: tuple[RunRecord, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        return int(self.runs[0].params["epochs"])
+
+    def mean(self, metric: str) -> float:
+        """Over the seeds on which settings are compared."""
+        return mean_of(self.runs, metric)
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One row of the comparison: a backbone and a strategy at the setting that validation chose.
+
+    axes: what of the data and the source varies in the data set's runs (shots, weights, …) and this cell's value of it.
+    candidates: the settings that were compared, the chosen one among them. incomplete: those that lack a seed.
+    """
+
+    backbone: str
+    strategy: str
+    axes: Values
+    chosen: Candidate
+    candidates: tuple[Candidate, ...]
+    incomplete: tuple[Candidate, ...] = ()
+
+    @property
+    def setting(self) -> Values:
+        return self.chosen.setting
+
+    @cached_property
+    def runs(self) -> tuple[RunRecord, ...]:
+        """All of the chosen setting, in the order of their seeds."""
+        return tuple(sorted((*self.chosen.runs, *self.chosen.further), key=_in_order))
+
+    @cached_property
+    def task(self) -> Values:
+        """The axes but for the source: what scratch is asked, too."""
+        return tuple((key, value) for key, value in self.axes if key != WEIGHTS)
+
+    @property
+    def source(self) -> tuple[str, ...]:
+        """Its weights, where sources vary and it has one."""
+        return tuple(value for key, value in self.axes if key == WEIGHTS and value != NO_SOURCE)
+
+    @property
+    def is_scratch(self) -> bool:
+        return self.strategy == SCRATCH
+
+    @property
+    def is_control(self) -> bool:
+        """Random features, frozen: what a source has to beat."""
+        return bool(self.runs[0].tags.get("control"))
+
+    @property
+    def freezes_a_number(self) -> bool:
+        """Of stages, which differ between backbones: ``depth 3``."""
+        return self.runs[0].params.get("freeze.frozen_stages", "null") != "null"
+
+    @property
+    def learns_only_the_head(self) -> bool:
+        phases = self.runs[0].tags.get("trainable", "").split(", ")
+        return all(phase.startswith("head x") for phase in phases)
+
+    def mean(self, metric: str) -> float:
+        """Over all seeds of the chosen setting."""
+        return mean_of(self.runs, metric)
+
+
+def value_of(run: RunRecord, key: str) -> str:
+    """What the run was configured with; a key that its version did not know had its default."""
+    return run.params.get(key, DEFAULTS.get(key, "null"))
+
+
+def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
+    """Configuration keys that do not have the same value in all runs."""
+    runs = list(runs)
+    return sorted(name for name in {name for run in runs for name in run.params} if _differs(runs, name))
+
+
+def _differs(runs: Sequence[RunRecord], key: str) -> bool:
+    default = DEFAULTS.get(key, "null")
+    return len({run.params.get(key, default) for run in runs}) > 1
+
+
+def choose(runs: Iterable[RunRecord]) -> list[Cell]:
+    """For each backbone, strategy and axis, the setting with the best mean validation accuracy over its seeds. ``runs``
+    are those of one data set.
+
+    Ties go to the smaller mean validation loss. Settings are compared on seeds that they share; one that lacks some is
+    kept apart. Test accuracy plays no part.
+    """
+    finished = [run for run in runs if run.status == "FINISHED"]
+    axes = [key for key in varied_keys(finished) if key.startswith("data.") and key not in NEVER_AN_AXIS]
+    sources = sources_of(finished)
+    several = tell_apart(set(sources.values()))
+    varied = {where: varied_keys(group) for where, group in _grouped(finished).items()}
+    cells: dict[tuple[str, str, Values], dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
+    for run in finished:
+        where = backbone_and_strategy(run)
+        free = [key for key in varied[where] if not key.startswith(AXES) and key not in NEVER_AN_AXIS]
+        source = sources[_weights_of(run)][1] if has_source(run) else NO_SOURCE
+        asked = (*_values(run, axes), *(((WEIGHTS, source),) if several else ()))
+        cells[*where, asked][_values(run, free)][seed_of(run)] = run
+    return [_chosen(*where, candidates) for where, candidates in cells.items()]
+
+
+def sources_of(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Backbone and name, by backbone and content, of the weights that runs started from; one file that is spelled in
+    two ways is one source."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for run in runs:
+        if has_source(run):
+            found.setdefault(_weights_of(run), (run.tags["backbone"], run.params.get(WEIGHTS, "null")))
+    return found
+
+
+def tell_apart(sources: set[tuple[str, str]]) -> bool:
+    """Whether rows need their source (backbone, name) beside them: a backbone has several, or backbones have others,
+    unless these are files, of which each backbone has its own."""
+    names = {name for _, name in sources}
+    of_all = len(names) > 1 and any(is_a_name(name) for name in names)
+    return of_all or len(sources) > len({backbone for backbone, _ in sources})
+
+
+def is_a_name(source: str) -> bool:
+    """``imagenet``, ``letters``: what other backbones can have, too; no file and no run."""
+    return not Path(source).suffix and "/" not in source and ":" not in source
+
+
+def has_source(run: RunRecord) -> bool:
+    """What starts at random has none, whatever it was asked to load."""
+    return run.params.get("freeze.pretrained") != "false" and run.params.get(WEIGHTS) != "null"
+
+
+def _weights_of(run: RunRecord) -> tuple[str, str]:
+    return run.tags["backbone"], run.tags.get("weights.sha256", run.params.get(WEIGHTS, "null"))
+
+
+def _chosen(backbone: str, strategy: str, axes: Values, settings: Mapping[Values, Mapping[Values, RunRecord]]) -> Cell:
+    seeds = common_seeds([frozenset(by_seed) for by_seed in settings.values()])
+    complete, incomplete = [], []
+    for setting, by_seed in settings.items():
+        if seeds <= by_seed.keys():
+            complete.append(Candidate(setting, _ordered(by_seed, seeds), _ordered(by_seed, by_seed.keys() - seeds)))
+        else:
+            incomplete.append(Candidate(setting, _ordered(by_seed, by_seed.keys())))
+    chosen = max(complete, key=lambda candidate: merit_of(candidate.runs))
+    return Cell(backbone, strategy, axes, chosen, tuple(complete), tuple(incomplete))
+
+
+def common_seeds(found: Sequence[frozenset[Values]]) -> frozenset[Values]:
+    """The seeds on which what has these is compared: those that the better half of them shares, the ones with the most
+    seeds. That has to be three, or as many as any has; else those of the one that has the most."""
+    ordered = sorted(found, key=lambda seeds: (-len(seeds), sorted(map(_as_numbers, seeds))))
+    shared = frozenset.intersection(*ordered[: len(ordered) // 2 + 1])
+    return shared if len(shared) >= min(FEWEST_SEEDS, len(ordered[0])) else ordered[0]
+
+
+def _ordered(by_seed: Mapping[Values, RunRecord], seeds: Iterable[Values]) -> tuple[RunRecord, ...]:
+    return tuple(sorted((by_seed[seed] for seed in seeds), key=_in_order))
+
+
+def _grouped(runs: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
+    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        groups[backbone_and_strategy(run)].append(run)
+    return groups
+
+
+def backbone_and_strategy(run: RunRecord) -> tuple[str, str]:
+    """The backbone, marked where its hidden linear layers are left out; the strategy with the number of frozen stages
+    for ``depth``, and the control marked as such."""
+    frozen = run.params.get("freeze.frozen_stages", "null")
+    backbone = run.tags["backbone"] + (" (pooled)" if run.tags.get("pooled") else "")
+    name = run.tags["strategy"] + ("" if frozen == "null" else f" {frozen}")
+    return backbone, f"{name} (random features)" if run.tags.get("control") else name
+
+
+def seed_of(run: RunRecord) -> Values:
+    return _values(run, SEEDS)
+
+
+def _values(run: RunRecord, keys: Iterable[str]) -> Values:
+    return tuple((key, value_of(run, key)) for key in keys)
+
+
+def _in_order(run: RunRecord) -> list[tuple[int, str]]:
+    return _as_numbers(seed_of(run))
+
+
+def _as_numbers(seed: Values) -> list[tuple[int, str]]:
+    return [(int(value) if value.isdigit() else -1, value) for _, value in seed]

@@ -1,0 +1,1 @@
+"""What a user can choose: fields, defaults, rules, and how a configuration is read."""

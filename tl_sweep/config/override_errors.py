@@ -1,0 +1,68 @@
+"""Hydra's and OmegaConf's complaints about an override, in one line: what is wrong, what is allowed, a near miss."""
+
+from __future__ import annotations
+
+import re
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
+
+from tl_sweep.base.errors import did_you_mean
+from tl_sweep.config.schema import field_paths
+
+GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
+KEYS = [path for path, _ in field_paths()]
+AMBIGUOUS = re.compile("Ambiguous value for argument '(.*)'")
+PREFIXES = {path.rpartition(".")[0] for path in KEYS} - {""}
+
+
+def explain(error: Exception, arguments: list[str]) -> str:
+    """One line for ``error``, which composing the configuration for the command line ``arguments`` raised."""
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read; quote values with blanks, brackets or commas: \"key='a (b)'\""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return _missing_option(error)
+    first_line = str(error).splitlines()[0]
+    if ambiguous := AMBIGUOUS.match(first_line):
+        return f"{ambiguous[1]}: several values need -m; one value that is a list, brackets: key=[1,2]"
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        return _wrong_value(cause, arguments)
+    unknown = [name for argument in arguments if (name := _named(argument)) and not _is_known(name)]
+    if unknown:
+        return _no_such_key(unknown[0])
+    return first_line if cause is None else f"{first_line} ({str(cause).splitlines()[0]})"
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, option = str(error.missing_cfg_file).rpartition("/")
+    options = [name for name in error.options or [] if not name.startswith("_")]
+    if not options:
+        return f"{group or option}: {str(error).splitlines()[0]}"
+    return f"{group}={option}: no such option;{did_you_mean(option, options)} allowed: {', '.join(options)}"
+
+
+def _wrong_value(cause: OmegaConfBaseException, arguments: list[str]) -> str:
+    name = str(cause.full_key)
+    if not _is_known(name):
+        return _no_such_key(name)
+    given = next((a for a in arguments if a.lstrip("+").startswith(f"{name}=")), name)
+    return f"{given}: {str(cause.msg or cause).splitlines()[0]}"
+
+
+def _named(argument: str) -> str:
+    """The key of ``key=value``; empty for anything else."""
+    name, equals, _ = argument.partition("=")
+    return name.lstrip("+~") if equals else ""
+
+
+def _is_known(name: str) -> bool:
+    return name in KEYS or name in PREFIXES or name in GROUPS or name.split(".")[0] == "hydra"
+
+
+def _no_such_key(name: str) -> str:
+    near = did_you_mean(name, [*GROUPS, *KEYS])
+    beside = [key for key in KEYS if key.startswith(f"{name.rpartition('.')[0]}.")]
+    if beside:
+        return f"{name}: no such key;{near} allowed here: {', '.join(beside)}"
+    return f"{name}: no such key;{near} groups: {', '.join(GROUPS)}; keys: --help lists them"

@@ -1,0 +1,381 @@
+"""The whole configuration: types, shared defaults and rules, each beside its field.
+
+The YAML files under ``conf/`` say what makes an option itself; everything an option does not say is a default here and
+nowhere else. ``parse`` turns Hydra's ``DictConfig`` into a ``Config`` or raises one ``ConfigError`` with every problem
+found. Values that follow from others (a learning rate, a label) are functions of a ``Config``, never keys of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import II, MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from tl_sweep.base.errors import Misfit, UserError, did_you_mean
+
+
+class ConfigError(UserError):
+    """Every rule that a configuration breaks, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+def key(default: Any, doc: str, *, execution: bool = False, **rules: Any) -> Any:
+    """A field with its help text and rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``, ``length``.
+
+    execution: it says where, how fast and under whose eyes a run is computed, not what the run is (tl_sweep.run.key).
+    """
+    metadata = {"doc": doc, "execution": execution, **rules}
+    if isinstance(default, (list, dict)):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def group(cls: type) -> Any:
+    return field(default_factory=cls)
+
+
+@dataclass
+class PreprocessingConfig:
+    mean: list[float] | None = key(None, "per channel, on [0, 1]; null: the architecture's own", length=3)
+    std: list[float] | None = key(None, "per channel; null: the architecture's own", length=3, gt=0)
+    interpolation: str | None = key(
+        None, "of the resize; null: the architecture's own", choices=("bilinear", "bicubic")
+    )
+
+
+@dataclass
+class ModelConfig:
+    name: str = key(MISSING, "a torchvision classification model, or one of our own (resnet_small, residual)")
+    weights: str | None = key(
+        None,
+        "null, imagenet, letters, run:<mlflow run id>, a .pth or .safetensors file, or a torchvision enum name",
+    )
+    sha256: str | None = key(
+        None, "refuse a weight file whose SHA-256 does not begin with these hex digits", execution=True
+    )
+    preprocessing: PreprocessingConfig = group(PreprocessingConfig)
+    dropout: float = key(0.0, "before the new linear head", ge=0, lt=1)
+    depth: int | None = key(None, "of our own residual network: 8, 14, 20, 32, 44, 56, 110 or 18, 34, 50, 101, 152")
+    norm: str = key("batch", "of our own residual network", choices=("batch", "group", "none"))
+    residual: bool = key(True, "of our own residual network: false is the plain twin, without shortcuts")
+
+
+@dataclass
+class PhaseConfig:
+    frozen: str | None = key(
+        "0",
+        "leading stages frozen in this phase: a number, 'half' (rounded up), 'all', or 'each' (one phase per stage)",
+    )
+    parameters: str = key("all", "which parameters of a trainable stage learn", choices=("all", "norm"))
+    lr_scale: float = key(1.0, "multiplies every rate in this phase", gt=0)
+    share: float = key(1.0, "weight of this phase when the epochs are shared out", gt=0)
+
+
+@dataclass
+class FreezeConfig:
+    name: str = key(MISSING, "the strategy")
+    phases: list[PhaseConfig] = key([], "what learns, in order")
+    pretrained: bool = key(True, "false: weights are not loaded, the model starts at random (the baseline)")
+    frozen_stages: int | None = key(None, "freeze=depth: how many leading stages are frozen", ge=0)
+    batch_norm: str = key(
+        "train", "BatchNorm of trainable stages: follow the batch, or keep the statistics", choices=("train", "eval")
+    )
+    solver: str = key("adamw", "what optim=auto means for this strategy", choices=("sgd", "adamw", "lbfgs"))
+    lr: dict[str, float] = key({}, "default optim.lr per optimiser", gt=0)
+    lr_without_norm: dict[str, float] = key({}, "the same, for a network without normalisation layers; else lr", gt=0)
+    backbone_lr_scale: float = key(1.0, "rate of the backbone relative to the head's", gt=0)
+
+
+@dataclass
+class OptimConfig:
+    name: str = key("auto", "auto: the strategy's own", choices=("auto", "sgd", "adamw", "lbfgs"))
+    lr: float | None = key(None, "of the head; null: the strategy's default for this optimiser", gt=0)
+    lr_scale: float = key(1.0, "multiplies lr: the fair way to search over strategies", gt=0)
+    weight_decay: float | None = key(None, "not on norms and biases; null: 1e-4 for sgd, 1e-2 for adamw", ge=0)
+    momentum: float = key(0.9, "of sgd", ge=0, lt=1)
+    backbone_lr_scale: float | None = key(None, "null: the strategy's own (0.1 when fine-tuning)", gt=0)
+    layer_decay: float = key(1.0, "rate per stage, counted down from the head", gt=0, le=1)
+    warmup: float = key(0.1, "share of a phase's steps with a linearly rising rate; then cosine to 0", ge=0, lt=1)
+    label_smoothing: float = key(0.0, "of the training loss", ge=0, lt=1)
+    clip_norm: float | None = key(None, "gradients are scaled down to this norm", gt=0)
+    ema_decay: float | None = key(None, "evaluate an exponential moving average of the weights", gt=0, lt=1)
+    l2: list[float] = key([1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3], "lbfgs: penalties tried, chosen by validation loss", gt=0)
+
+
+@dataclass
+class DataConfig:
+    name: str = key(MISSING, "the data set")
+    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", execution=True)
+    image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024)
+    shots: int | None = key(None, "labelled images per class, training and validation together (80/20)", ge=2)
+    fraction: float | None = key(None, "share of the labelled images, as shots", gt=0, le=1)
+    split_seed: int = key(0, "draws the test split, once and for all", ge=0)
+    subset_seed: int = key(II("seed"), "draws the labelled subset and validation; default: seed", ge=0)
+    flips: str = key(
+        "horizontal", "mirror images that are still of their class", choices=("none", "horizontal", "both")
+    )
+    duplicates: str = key("drop", "identical files in different classes", choices=("drop", "refuse"))
+    group: str | None = key(
+        None, "keeps a patient or site in one split: a column of metadata.csv, or a regular expression on the path"
+    )
+    balance: str = key("none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"))
+    skip_unreadable: bool = key(False, "true: unreadable files are listed, skipped and counted; false: refused")
+
+
+@dataclass
+class AugmentConfig:
+    name: str = key(MISSING, "the augmentation")
+    views: int | None = key(None, "distinct draws of each image; null: a fresh one every epoch", ge=1)
+    seed: int = key(0, "of the draws", ge=0)
+    crop_scale_min: float = key(1.0, "smallest area of the random crop, of the working square's", gt=0, le=1)
+    aspect: float = key(1.0, "largest aspect ratio of the random crop", ge=1, le=4)
+    rotation_deg: float = key(0.0, "largest rotation, either way", ge=0, le=180)
+    brightness: float = key(0.0, "factor within 1 ± this", ge=0, lt=1)
+    contrast: float = key(0.0, "factor within 1 ± this", ge=0, lt=1)
+    saturation: float = key(0.0, "factor within 1 ± this", ge=0, lt=1)
+    erase: float = key(0.0, "largest side of an erased square, of the image's side", ge=0, lt=1)
+    mixup: float = key(0.0, "alpha of mixup; 0: off", ge=0)
+    cutmix: float = key(0.0, "alpha of CutMix; 0: off", ge=0)
+
+
+@dataclass
+class CacheConfig:
+    enabled: str = key(
+        "auto",
+        "keep decoded images and the output of frozen stages on disk; auto weighs the latter; never changes a result",
+        choices=("auto", "True", "False"),
+        execution=True,
+    )
+    dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept", execution=True)
+    max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0, execution=True)
+
+
+@dataclass
+class OutputConfig:
+    dir: str = key("runs", "one folder per run is made in here", execution=True)
+
+
+@dataclass
+class WeightsConfig:
+    dir: str = key(
+        "~/.cache/tl_sweep/weights",
+        "locally trained weights; data sets and records of image folders go beside it",
+        execution=True,
+    )
+
+
+@dataclass
+class TrackingConfig:
+    uri: str | None = key("sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder", execution=True)
+    experiment: str = key("tl_sweep", "MLflow experiment", execution=True)
+
+
+@dataclass
+class Config:
+    model: ModelConfig = group(ModelConfig)
+    freeze: FreezeConfig = group(FreezeConfig)
+    optim: OptimConfig = group(OptimConfig)
+    data: DataConfig = group(DataConfig)
+    augment: AugmentConfig = group(AugmentConfig)
+    cache: CacheConfig = group(CacheConfig)
+    output: OutputConfig = group(OutputConfig)
+    weights: WeightsConfig = group(WeightsConfig)
+    tracking: TrackingConfig = group(TrackingConfig)
+    epochs: int = key(30, "of training, over all phases", ge=1)
+    batch_size: int | None = key(
+        None, "images per step; null: 32, fewer where an epoch would have under ten steps", ge=2
+    )
+    seed: int = key(0, "of head initialisation, batch order, dropout and mixing", ge=0)
+    patience: int | None = key(None, "epochs without a better validation accuracy that end a phase; null: off", ge=1)
+    precision: str = key(
+        "auto", "auto: float32 on CPU, bfloat16 autocast on CUDA", choices=("auto", "float32", "bfloat16")
+    )
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"), execution=True)
+    threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1, execution=True)
+    num_workers: int = key(2, "threads that decode image files", ge=1, execution=True)
+    resume: str = key(
+        "auto",
+        "auto: finished runs are not run again, interrupted ones go on; never: interrupted ones start over; "
+        "force: all start over",
+        choices=("auto", "never", "force"),
+        execution=True,
+    )
+    deterministic: bool = key(False, "refuse operations that have no deterministic form (CUDA)", execution=True)
+
+
+def parse(node: DictConfig) -> Config:
+    """Turn a composed ``DictConfig`` into a ``Config``.
+
+    Raises:
+        ConfigError: naming every unknown key, missing value, value out of range and combination that means nothing.
+    """
+    problems = [*_unknown_keys(node, Config, ""), *_missing_keys(node)]
+    if problems:
+        raise ConfigError(problems)
+    config = OmegaConf.to_object(node)
+    assert isinstance(config, Config)
+    problems = [*_broken_rules(config, ""), *_unread_depth(node), *_broken_combinations(config)]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def conf_dir() -> Path:
+    """The option files: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
+    """A configuration without Hydra: one option per group, then ``values``, nested."""
+    node = OmegaConf.structured(Config)
+    for name, option in options.items():
+        node[name] = OmegaConf.merge(node[name], OmegaConf.load(conf_dir() / name / f"{option}.yaml"))
+    return parse(OmegaConf.merge(node, values))  # type: ignore[arg-type]
+
+
+def from_yaml(text: str) -> Config:
+    """The inverse of what a run writes down: ``to_dict`` as YAML. It was checked before the run.
+
+    Raises:
+        UserError: it is damaged, or has keys that this version does not know.
+    """
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
+    except (OmegaConfBaseException, YAMLError, TypeError) as error:
+        raise UserError(f"not a configuration that a run of this version wrote down: {error}") from error
+    assert isinstance(config, Config)
+    return config
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """The resolved configuration as plain, hashable-by-JSON values."""
+    return dataclasses.asdict(config)
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"optim": {"lr": 1}}`` → ``{"optim.lr": 1}``; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
+
+
+def text_of(value: Any) -> str:
+    """A value as runs record it."""
+    return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
+
+
+def field_paths(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every leaf key of the configuration, dotted, with its field (type, default, documentation and rules)."""
+    for item in dataclasses.fields(cls):
+        inner = item.default_factory
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            yield from field_paths(inner, f"{prefix}{item.name}.")
+        else:
+            yield f"{prefix}{item.name}", item
+
+
+def local_path(text: str) -> Path:
+    """An absolute path; ``~`` is the home directory."""
+    return Path(text).expanduser().absolute()
+
+
+def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    for name in map(str, node):
+        if name not in known:
+            near = did_you_mean(f"{prefix}{name}", [f"{prefix}{other}" for other in known])
+            yield f"{prefix}{name}: no such key;{near} allowed here: {', '.join(f'{prefix}{key}' for key in known)}"
+            continue
+        inner = known[name].default_factory
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            yield from _unknown_keys(node[name], inner, f"{prefix}{name}.")
+
+
+def _missing_keys(node: DictConfig) -> Iterator[str]:
+    for name in sorted(OmegaConf.missing_keys(node)):
+        yield f"{name}: must be given, e.g. {name}=…"
+
+
+def _broken_rules(value: Any, prefix: str) -> Iterator[str]:
+    for item in dataclasses.fields(value):
+        given, name = getattr(value, item.name), f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(given):
+            yield from _broken_rules(given, f"{name}.")
+        elif isinstance(given, list) and given and dataclasses.is_dataclass(given[0]):
+            for index, element in enumerate(given):
+                yield from _broken_rules(element, f"{name}[{index}].")
+        elif given is not None:
+            yield from _broken_field(name, given, item.metadata)
+
+
+_BOUNDS = {
+    "ge": (lambda value, bound: value >= bound, "at least"),
+    "gt": (lambda value, bound: value > bound, "above"),
+    "le": (lambda value, bound: value <= bound, "at most"),
+    "lt": (lambda value, bound: value < bound, "below"),
+}
+
+
+def _broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
+    choices = rules.get("choices")
+    if choices and given not in choices:
+        yield f"{name}={given}: allowed: {', '.join(choices)};{did_you_mean(str(given), choices)}".rstrip(";")
+    if "length" in rules and len(given) != rules["length"]:
+        yield f"{name}={given}: {rules['length']} numbers are needed"
+    numbers = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
+    wanted = [(holds, f"{word} {rules[rule]}", rules[rule]) for rule, (holds, word) in _BOUNDS.items() if rule in rules]
+    if not all(holds(number, bound) for holds, _, bound in wanted for number in numbers):
+        yield f"{name}={given}: must be {' and '.join(text for _, text, _ in wanted)}"
+
+
+def _unread_depth(node: DictConfig) -> Iterator[str]:
+    """A depth is given, and the strategy's file does not refer to it."""
+    depth, name, phases = node.freeze.frozen_stages, node.freeze.name, node.freeze.phases
+    if depth is not None and not any(OmegaConf.is_interpolation(phase, "frozen") for phase in phases):
+        text = f"freeze.frozen_stages={depth}: only freeze=depth reads it, not freeze={name}"
+        yield Misfit(text, unread="freeze.frozen_stages")
+
+
+def _broken_combinations(config: Config) -> Iterator[str]:
+    freeze, optim, augment = config.freeze, config.optim, config.augment
+    if config.data.shots is not None and config.data.fraction is not None:
+        yield Misfit(f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them")
+    if not freeze.phases:
+        yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"
+    for index, phase in enumerate(freeze.phases):
+        if phase.frozen is None:
+            yield f"freeze={freeze.name}: how deep? give freeze.frozen_stages=0, 1, … (or several, with -m)"
+        elif phase.frozen not in ("all", "half", "each") and not phase.frozen.isdigit():
+            yield f"freeze.phases[{index}].frozen={phase.frozen}: allowed: a number of stages, half, all, each"
+    if optim.name == "lbfgs":
+        if optim.lr is not None:
+            text = f"optim.lr={optim.lr}: L-BFGS searches its own step; drop it, or use optim=sgd"
+            yield Misfit(text, unread="optim.lr")
+        if augment.mixup or augment.cutmix:
+            yield Misfit("optim=lbfgs: mixed images (augment.mixup, augment.cutmix) need optim=sgd or adamw")
+        for name in ("clip_norm", "ema_decay"):
+            if getattr(optim, name) is not None:
+                yield Misfit(
+                    f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs", unread=f"optim.{name}"
+                )
+    if not optim.l2:
+        yield "optim.l2=[]: at least one penalty is needed"
+    if not freeze.pretrained and config.model.sha256 is not None:
+        yield Misfit(
+            f"model.sha256={config.model.sha256}: freeze={freeze.name} loads no weights", unread="model.sha256"
+        )
+    if config.device == "cpu" and config.precision == "bfloat16":
+        yield Misfit("precision=bfloat16: only with device=cuda (on most CPUs it is slower than float32)")

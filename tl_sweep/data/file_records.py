@@ -1,0 +1,105 @@
+"""What is known of each file (content hash, readable or not), remembered by path, size and time of change."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from tl_sweep.base.errors import UserError
+
+HASH_BYTES = 16
+LOCK_TIMEOUT_S = 60
+SCHEMA = "CREATE TABLE IF NOT EXISTS files(path TEXT PRIMARY KEY, size INT, mtime_ns INT, hash BLOB, problem TEXT)"
+
+
+@dataclass(frozen=True)
+class Record:
+    """hash: of the file's bytes (for an archive of images: one after the other). problem: empty, or why it cannot be
+    decoded."""
+
+    hash: bytes
+    problem: str = ""
+
+
+def content_hash(content: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
+
+
+def examine(path: Path) -> Record:
+    """Reads and decodes one image file whole, as far as needed to know that it is not cut short."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        return Record(b"", error.strerror or str(error))
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            image.draft(None, (1, 1))
+            image.load()
+    except Exception as error:  # PIL raises nearly every type there is for a broken file
+        cause = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        return Record(content_hash(content), cause)
+    return Record(content_hash(content))
+
+
+def scan(paths: Sequence[Path], data_dir: Path, examine: Callable[[Path], Record] = examine) -> list[Record]:
+    """One record per file; a file whose size and time of change are known is not read again."""
+    keys = [_key(path) for path in paths]
+    with _memory(data_dir) as memory:
+        records = [_recall(memory, key) for key in keys]
+        unknown = [index for index, record in enumerate(records) if record is None]
+        examined = dict(zip(unknown, _examine_all([paths[index] for index in unknown], examine), strict=True))
+        rows = ((*keys[index], record.hash, record.problem) for index, record in examined.items())
+        memory.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
+        memory.commit()
+    return [record or examined[index] for index, record in enumerate(records)]
+
+
+def _key(path: Path) -> tuple[str, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return os.path.abspath(path), -1, -1
+    return os.path.abspath(path), stat.st_size, stat.st_mtime_ns
+
+
+def _recall(memory: sqlite3.Connection, key: tuple[str, int, int]) -> Record | None:
+    row = memory.execute("SELECT hash, problem FROM files WHERE path=? AND size=? AND mtime_ns=?", key).fetchone()
+    return Record(*row) if row else None
+
+
+def _examine_all(paths: Sequence[Path], examine: Callable[[Path], Record]) -> Iterable[Record]:
+    if not paths:
+        return
+    with ThreadPoolExecutor() as pool:
+        yield from track(
+            pool.map(examine, paths),
+            description=f"reading {len(paths)} files",
+            total=len(paths),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+            console=Console(stderr=True),
+        )
+
+
+@contextmanager
+def _memory(data_dir: Path) -> Iterator[sqlite3.Connection]:
+    file = data_dir / "files.sqlite3"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_S)) as memory:
+            memory.execute(SCHEMA)
+            yield memory
+    except (sqlite3.Error, OSError) as error:
+        raise UserError(f"cannot keep file records in {file}: {error}; choose another weights.dir") from error

@@ -1,0 +1,92 @@
+"""One's own images: ``root/<class>/*``, or ``root/{train,val,test}/<class>/*``."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.schema import DataConfig
+from tl_sweep.data.decode import listing
+from tl_sweep.data.imageset import Found, found_files
+
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def open_folder(config: DataConfig, data_dir: Path) -> Found:
+    """Raises UserError for a missing root, no class folder, no image, or an empty class."""
+    root = _root(config.root)
+    splits = _split_folders(root)
+    folders = [(split, label_folder) for split, folder in splits for label_folder in _subfolders(folder)]
+    class_names = sorted({folder.name for _, folder in folders})
+    if not class_names:
+        raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
+    files = [(path, split, folder) for split, folder in folders for path in _all_files(folder)]
+    images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
+    _check_not_empty(class_names, images, learned_from=splits[0][1])
+    label_of = {name: label for label, name in enumerate(class_names)}
+    ignored = Counter(path.suffix.lower() or path.name for path, _, _ in files if path.suffix.lower() not in EXTENSIONS)
+    return found_files(
+        paths=[path for path, _, _ in images],
+        ids=[path.relative_to(root).as_posix() for path, _, _ in images],
+        labels=[label_of[folder.name] for _, _, folder in images],
+        splits=[split for _, split, _ in images],
+        class_names=class_names,
+        data_dir=data_dir,
+        notes=tuple(f"{count} {kind} file(s) are no images and were ignored" for kind, count in ignored.items()),
+    )
+
+
+def _root(given: str | None) -> Path:
+    if not given:
+        raise UserError("data.root is missing: data=image_folder needs data.root=<folder with one folder per class>")
+    root = Path(given).expanduser()
+    if root.is_dir():
+        return root
+    siblings = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+    raise UserError(f"data.root: there is no folder {root}.{did_you_mean(root.name, siblings)}")
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _split_folders(root: Path) -> list[tuple[str, Path]]:
+    """The folders that hold class folders, training first, each with the name of its split ('' where we split)."""
+    folders = _subfolders(root)
+    splits = [(SPLIT_NAMES.get(folder.name.lower(), ""), folder) for folder in folders]
+    if not any(split and _subfolders(folder) for split, folder in splits):
+        return [("", root)]
+    if "train" not in {split for split, _ in splits}:
+        raise UserError(f"data.root: {root} has {listing([f.name for f in folders])} with class folders, but no train/")
+    foreign = [folder.name for split, folder in splits if not split]
+    if foreign:
+        raise UserError(f"data.root: {root} has train/ with class folders, but also {listing(foreign)}: move them away")
+    return sorted(splits, key=lambda split: split[0] != "train")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Every file below ``folder`` that is an image by its suffix, hidden ones left out."""
+    return [path for path in _all_files(folder) if path.suffix.lower() in EXTENSIONS]
+
+
+def _all_files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _check_not_empty(class_names: list[str], images: list[tuple[Path, str, Path]], learned_from: Path) -> None:
+    filled = {folder.name for _, _, folder in images if folder.parent == learned_from}
+    empty = [name for name in class_names if name not in filled]
+    if len(empty) == len(class_names):
+        raise UserError(f"data.root: no images under {learned_from} (looked for {listing(sorted(EXTENSIONS))})")
+    if empty:
+        raise UserError(f"data.root: no image in class {listing(empty)} of {learned_from}: add some, or remove it")

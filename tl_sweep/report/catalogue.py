@@ -1,0 +1,91 @@
+"""What a reader of the page selects: tasks, backbones, and the rows whose mistakes are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tl_sweep.comparison.label_efficiency import ALL, LABELS, name_of
+from tl_sweep.comparison.model_selection import WEIGHTS
+from tl_sweep.comparison.study import Axes, Gain, Row, Study
+
+MOST_CELLS = 25_000  # of all confusion matrices together: the page has to stay small
+MOST_CLASSES = 30  # of one confusion matrix
+MOST_MISTAKES = 8  # of one row
+
+
+@dataclass(frozen=True)
+class Task:
+    """What backbones and strategies were asked: a data set and so many labels."""
+
+    dataset: str
+    axes: Axes
+
+    @property
+    def label(self) -> str:
+        return " · ".join([self.dataset, *(f"{short(key)}={shown(key, value)}" for key, value in self.axes)])
+
+
+def short(key: str) -> str:
+    """``shots`` for ``data.shots``."""
+    return key.rpartition(".")[2]
+
+
+def shown(key: str, value: str) -> str:
+    """``all`` where labels are not limited."""
+    return ALL if key in LABELS and value == "null" else value
+
+
+def task_of(row: Row) -> Task:
+    """All of its axes but the source, which scratch does not have."""
+    return Task(row.dataset, tuple(axis for axis in row.axes if axis[0] != WEIGHTS))
+
+
+def line_of(row: Row) -> str:
+    """The strategy, with its source where sources vary."""
+    return name_of(row.strategy, [axis for axis in row.axes if axis[0] == WEIGHTS])
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What can be selected. details: rows whose mistakes are shown, the leading ones first."""
+
+    datasets: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    backbones: tuple[str, ...]
+    details: tuple[Row, ...]
+
+    def key(self, row: Row | Gain, by: Sequence[str]) -> str:
+        """Under which ``row`` is found in a chart selected ``by``."""
+        return "|".join(str(self._place(row, what)) for what in by)
+
+    def _place(self, row: Row | Gain, what: str) -> int:
+        if what == "dataset":
+            return self.datasets.index(row.dataset)
+        if what == "backbone":
+            return self.backbones.index(row.backbone)
+        assert isinstance(row, Row)
+        return self.tasks.index(task_of(row))
+
+
+def catalogue_of(study: Study) -> Catalogue:
+    return Catalogue(
+        tuple(dict.fromkeys(row.dataset for row in study.rows)),
+        tuple(dict.fromkeys(map(task_of, study.rows))),
+        tuple(dict.fromkeys(row.backbone for row in study.rows)),
+        tuple(detailed(study.rows)),
+    )
+
+
+def _is_leading(row: Row) -> bool:
+    return row.indistinguishable or row.beats_the_best
+
+
+def detailed(rows: Sequence[Row]) -> list[Row]:
+    """The rows whose mistakes are shown: as many as fit, the best, what equals them, and the baselines first."""
+    chosen, cells = [], 0
+    for row in sorted(rows, key=lambda row: (not row.is_best, not _is_leading(row), not row.is_scratch)):
+        cells += min(len(row.class_names), MOST_CLASSES) ** 2
+        if (row.confusion_KK or row.mistakes) and cells <= MOST_CELLS:
+            chosen.append(row)
+    return chosen

@@ -1,0 +1,1 @@
+"""One run, from its key to what it leaves behind."""

@@ -1,0 +1,135 @@
+"""What is written down about a run before it starts: names, tags, parameters, inputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import yaml
+
+from tl_sweep.config.schema import Config, text_of, to_dict
+from tl_sweep.models.catalog import architecture_label
+from tl_sweep.models.weights import description_of
+from tl_sweep.run.key import params_of, title
+from tl_sweep.tracking.record import RunHeader
+from tl_sweep.tracking.store import masked
+from tl_sweep.training.freeze import Phase, trainable_parameters
+from tl_sweep.training.rates import head_lr_of, solver_of
+
+if TYPE_CHECKING:
+    from tl_sweep.run.assemble import Run
+    from tl_sweep.train import Position
+
+PACKAGES = ("tl-sweep", "torch", "torchvision", "hydra-core", "mlflow", "numpy")
+
+
+def header(folder: Path, config: Config, run: Run, position: Position) -> RunHeader:
+    return RunHeader(
+        name=title(config),
+        tags={"key": folder.name, "folder": str(folder), **_tags(config, run, position)},
+        params=params_of(config),
+        data={
+            "name": run.images.name,
+            "digest": f"{run.images.fingerprint[:17]}-{run.splits.digest[:17]}",  # MLflow keeps one entry per digest
+            "source_type": "local",
+            "source": json.dumps({"root": config.data.root, "split": run.splits.digest}),
+            "profile": json.dumps(counts(run)),
+        },
+    )
+
+
+def counts(run: Run) -> dict[str, int]:
+    return {
+        "train": len(run.splits.train),
+        "val": len(run.splits.val),
+        "test": len(run.splits.test),
+        "classes": len(run.images.class_names),
+    }
+
+
+def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
+    model, head_lr = run.state.model, head_lr_of(config)
+    tags = {
+        "backbone": architecture_label(config.model),
+        "pooled": "yes" if model.pooled else "",
+        "strategy": config.freeze.name,
+        "init": text_of(config.model.weights) if run.weights else "random",
+        "trainable": ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
+        "solver": solver_of(config),
+        "head_lr": "" if head_lr is None else f"{head_lr:g}",
+        "control": "random features" if _learns_only_the_head(run) and run.weights is None else "",
+        "trainable_parameters": str(max(_count(run, phase) for phase in run.setup.plan)),
+        "parameters_per_stage": json.dumps(_parameters_per_stage(run)),
+        "overrides": masked(" ".join(position.overrides)),
+        "data.fingerprint": run.images.fingerprint,
+        "data.split": run.splits.digest,
+        **_weights_tags(run),
+        "device": str(run.setup.compute.device),
+        "precision": run.setup.compute.precision,
+        "threads": str(torch.get_num_threads()),
+        "host": socket.gethostname(),
+        "pid": str(os.getpid()),
+        "python": platform.python_version(),
+        **{f"version.{package}": version(package) for package in PACKAGES},
+        **git_state(),
+    }
+    if position.sweep_id:
+        tags |= {f"sweep.{position.sweep_id}": "yes", "sweep": position.sweep_id}
+    return {name: text for name, text in tags.items() if text}
+
+
+def write_inputs(folder: Path, config: Config, run: Run) -> None:
+    """``config.yaml`` and ``split.json``: by them a run can be repeated and its split checked."""
+    (folder / "config.yaml").write_text(masked(yaml.safe_dump(to_dict(config), sort_keys=False)))
+    named = {name: [run.images.ids[index] for index in getattr(run.splits, name)] for name in ("train", "val", "test")}
+    (folder / "split.json").write_text(json.dumps({"digest": run.splits.digest, **named}))
+
+
+def git_state() -> dict[str, str]:
+    """Commit and dirty flag of the checkout that the command was started in; empty outside one."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"mlflow.source.git.commit": commit, "git.dirty": "yes" if _git("status", "--porcelain") else "no"}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _phase_text(phase: Phase, num_stages: int) -> str:
+    kind = "norm layers of " if phase.parameters == "norm" else ""
+    learning = num_stages - phase.frozen_stages
+    return f"{kind}{learning} of {num_stages} stages + head x {phase.epochs}" if learning else f"head x {phase.epochs}"
+
+
+def _learns_only_the_head(run: Run) -> bool:
+    return all(phase.frozen_stages == run.state.model.num_stages for phase in run.setup.plan)
+
+
+def _weights_tags(run: Run) -> dict[str, str]:
+    if run.weights is None:
+        return {}
+    described = description_of(run.weights.path)
+    return {"weights.sha256": run.weights.sha256} | {f"weights.{name}": text for name, text in described.items()}
+
+
+def _count(run: Run, phase: Phase) -> int:
+    return sum(parameter.numel() for parameter in trainable_parameters(run.state.model, phase).values())
+
+
+def _parameters_per_stage(run: Run) -> dict[str, int]:
+    model = run.state.model
+    sizes = {
+        stage.name: sum(parameter.numel() for parameter in model.stage_parameters(index).values())
+        for index, stage in enumerate(model.stages)
+    }
+    return sizes | {"head": sum(parameter.numel() for parameter in model.head_parameters().values())}

@@ -1,0 +1,129 @@
+"""What a run is, as a key and in words: two jobs with one key mean the same, and one of them is enough.
+
+The key is a hash of what defines the result: the configuration without execution settings, its rates resolved and
+without what its solver does not read; the data set's fingerprint; what the starting weights are. Finding it needs
+neither torch nor a tracking store, nor that the weights are there already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from tl_sweep.config.schema import Config, field_paths, flatten, local_path, text_of, to_dict
+from tl_sweep.letters import RECIPE
+from tl_sweep.models.catalog import architecture_label
+from tl_sweep.models.weights import verified
+from tl_sweep.sweep.preflight import open_images, uses_pooled_head, weights_source
+from tl_sweep.tracking.store import masked
+from tl_sweep.training.rates import backbone_scale_of, head_lr_of, solver_of, weight_decay_of
+
+SCHEMA = 1  # raise it when the same key would no longer give the same result
+HASH_DIGITS = 8  # of a weight file's SHA-256: as many as torchvision's file names promise
+STEPS = ("warmup", "clip_norm", "ema_decay", "layer_decay", "label_smoothing")
+
+
+def key_of(config: Config) -> str:
+    """16 hex digits.
+
+    Raises:
+        UserError: the data set or a weight file cannot be read.
+    """
+    text = json.dumps(meaning(config), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def meaning(config: Config) -> dict[str, Any]:
+    """Everything that defines the run's result, as plain values."""
+    execution = {name for name, item in field_paths() if item.metadata["execution"]}
+    resolved = ("model.weights", "freeze.", "optim.")
+    plain = {
+        name: value
+        for name, value in flatten(to_dict(config)).items()
+        if name not in execution and not name.startswith(resolved)
+    }
+    if solver_of(config) == "lbfgs":  # takes no steps
+        plain = {name: value for name, value in plain.items() if name not in ("batch_size", "patience")}
+    return {
+        **plain,
+        "freeze": _strategy(config),
+        "optim": _optimisation(config),
+        "weights": weights_identity(config),
+        "pooled": uses_pooled_head(config),
+        "data": open_images(config).fingerprint,
+        "schema": SCHEMA,
+    }
+
+
+def title(config: Config) -> str:
+    """Differing parts first, since MLflow cuts long names: ``early lr0.001 e10 n5 resnet18 imagenet s0`` (e: epochs, n:
+    labels per class, or their share)."""
+    lr, data, weights = head_lr_of(config), config.data, config.model.weights
+    how = solver_of(config) if lr is None else f"lr{lr:g} e{config.epochs}"
+    depth = "" if config.freeze.frozen_stages is None else str(config.freeze.frozen_stages)
+    labels = data.fraction if data.shots is None else data.shots
+    source = None if weights is None or not config.freeze.pretrained else Path(weights).stem
+    parts = [
+        f"{config.freeze.name}{depth}",
+        how,
+        None if labels is None else f"n{labels:g}",
+        architecture_label(config.model),
+        source,
+        f"s{config.seed}",
+    ]
+    return " ".join(part for part in parts if part is not None)
+
+
+def params_of(config: Config) -> dict[str, str]:
+    """The whole configuration, flat, as text: what a store shows of it."""
+    return {name: masked(text_of(value)) for name, value in flatten(to_dict(config)).items()}
+
+
+def run_folder(config: Config, key: str) -> Path:
+    return local_path(config.output.dir) / key
+
+
+def weights_identity(config: Config) -> str | None:
+    """What the run starts from: the first digits of a file's hash, or how locally made weights came to be."""
+    source = weights_source(config)
+    if source is None or source.kind == "none":
+        return None
+    if source.kind == "letters":
+        return f"{config.model.weights}, recipe {RECIPE}, seed 0"
+    if source.kind == "run":
+        return f"run {source.run_id}"
+    promised = max(source.sha256_prefixes, key=len, default="")
+    assert source.path is not None
+    return (promised or verified(source.path).sha256)[:HASH_DIGITS]
+
+
+def _strategy(config: Config) -> dict[str, Any]:
+    freeze = config.freeze
+    return {
+        "name": freeze.name,
+        "pretrained": freeze.pretrained,
+        "phases": [vars(phase) for phase in freeze.phases],
+        "batch_norm": None if _learns_only_the_head(config) else freeze.batch_norm,
+    }
+
+
+def _optimisation(config: Config) -> dict[str, Any]:
+    optim, solver = config.optim, solver_of(config)
+    if solver == "lbfgs":
+        return {"solver": solver, "l2": sorted(optim.l2), "label_smoothing": optim.label_smoothing}
+    head_lr = head_lr_of(config)
+    assert head_lr is not None
+    return {
+        "solver": solver,
+        "lr": f"{head_lr:.10g}",  # 3 × 1e-4 is 3e-4
+        "weight_decay": weight_decay_of(config),
+        "momentum": optim.momentum if solver == "sgd" else None,
+        "backbone_lr_scale": None if _learns_only_the_head(config) else backbone_scale_of(config),
+        **{name: getattr(optim, name) for name in STEPS},
+    }
+
+
+def _learns_only_the_head(config: Config) -> bool:
+    return all(phase.frozen == "all" for phase in config.freeze.phases)

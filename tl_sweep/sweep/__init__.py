@@ -1,0 +1,1 @@
+"""Many runs: which, what they need first, and what they say together."""

@@ -1,0 +1,109 @@
+"""What the unfinished jobs of a grid will take, going by finished runs that are like them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from rich.console import Console
+from rich.table import Table
+
+from tl_sweep.config.schema import local_path
+from tl_sweep.models.catalog import architecture_label
+from tl_sweep.run.key import title
+from tl_sweep.run.progress import duration
+from tl_sweep.sweep.grid import Grid, Job
+from tl_sweep.tracking.record import Record, RunRecord, folders_in
+from tl_sweep.tracking.store import masked
+
+MOST_LISTED = 40
+SAME_WORK = ("data.name", "data.image_size", "data.shots", "data.fraction", "augment.views")
+
+
+@dataclass(frozen=True)
+class Past:
+    """A finished run: what it was, what it took per epoch, and what it left on the disk."""
+
+    record: RunRecord
+    s_per_epoch: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    seconds: float
+    bytes: float
+
+
+def print_plan(grid: Grid) -> None:
+    """The grid by backbone and strategy, with what is done and what the rest will take; then the jobs to run."""
+    console = Console(width=None if Console().is_terminal else 160)
+    past = [run for folder in {local_path(job.config.output.dir) for job in grid.jobs} for run in finished_in(folder)]
+    groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
+    for job in grid.jobs:
+        groups[architecture_label(job.config.model), job.config.freeze.name].append(job)
+    table = Table("backbone", "strategy", "jobs", "finished", "cut short", "failed", "to run", "about")
+    total, unknown = Cost(0, 0), 0
+    for (backbone, strategy), jobs in groups.items():
+        left = [job for job in jobs if job.status != "FINISHED"]
+        costs = [cost_of(job, past) for job in left]
+        known = [cost for cost in costs if cost is not None]
+        part = Cost(sum(cost.seconds for cost in known), sum(cost.bytes for cost in known))
+        total = Cost(total.seconds + part.seconds, total.bytes + part.bytes)
+        unknown += len(left) - len(known)
+        counts = [len(jobs), *(sum(job.status in states for job in jobs) for states in STATES), len(left)]
+        table.add_row(backbone, strategy, *map(str, counts), describe_cost(part) if known else "?" if left else "–")
+    for note in grid.notes():
+        console.print(note, highlight=False)
+    console.print(table)
+    left = grid.unfinished()
+    for job in left[:MOST_LISTED]:
+        console.print(
+            f"  {job.status.lower() or 'to run':9} {title(job.config)}: {masked(' '.join(job.overrides))}", markup=False
+        )
+    if len(left) > MOST_LISTED:
+        console.print(f"  … and {len(left) - MOST_LISTED} more")
+    without = f", without {unknown} jobs that no finished run is like" if unknown else ""
+    estimate = f": about {describe_cost(total)}, one after the other{without}" if left else ""
+    console.print(f"{len(left)} of {len(grid.jobs)} jobs to run{estimate}", highlight=False)
+
+
+STATES = (("FINISHED",), ("KILLED", "RUNNING"), ("FAILED",))
+
+
+def finished_in(output_dir: Path) -> list[Past]:
+    found = []
+    for folder in folders_in(output_dir):
+        record = Record(folder).summary()
+        if record is not None and record.status == "FINISHED":
+            size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+            found.append(Past(record, record.metrics["seconds"] / int(record.params["epochs"]), size))
+    return found
+
+
+def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
+    """By finished runs of the same backbone, strategy and images per epoch; None where there is none."""
+    values = {key: _value(job, key) for key in SAME_WORK}
+    alike = [
+        run
+        for run in past
+        if run.record.tags["backbone"] == architecture_label(job.config.model)
+        and run.record.tags["strategy"] == job.config.freeze.name
+        and all(run.record.params.get(key) == value for key, value in values.items())
+    ]
+    if not alike:
+        return None
+    return Cost(job.config.epochs * fmean(run.s_per_epoch for run in alike), fmean(run.bytes for run in alike))
+
+
+def describe_cost(cost: Cost) -> str:
+    return f"{duration(cost.seconds)}, {cost.bytes / 1e6:.3g} MB"
+
+
+def _value(job: Job, key: str) -> str:
+    group, _, name = key.partition(".")
+    value = getattr(getattr(job.config, group), name)
+    return "null" if value is None else str(value)

@@ -22,7 +22,7 @@ test: $(READY) ## install, then run the tests
 	$(TEST) -m "not slow"
 
 test-faults: $(READY) ## break real sweeps: signals, servers, disks; half an hour, some of it needs root
-	$(BIN)/python scripts/faults.py table=docs/reliability.md $(FAULTS)
+	$(BIN)/python tests/faults/faults.py table=docs/reliability.md $(FAULTS)
 
 test-slow: $(READY) ## the slow tests alone
 	$(TEST) -m slow
@@ -34,10 +34,10 @@ check: $(READY) ## lint, types, import direction
 	$(TEST) -n 0 tests/test_architecture.py
 
 bench: $(READY) ## measure against a hand-written loop; prints tables (about an hour; BENCH="images=128 repeats=1" is quicker)
-	$(BIN)/python scripts/bench.py $(BENCH)
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 bench-sweeps: $(READY) ## measure what a sweep costs besides its training, up to 2,000 runs (a quarter of an hour)
-	$(BIN)/python scripts/bench_sweeps.py $(BENCH)
+	$(BIN)/python benchmarks/bench_sweeps.py $(BENCH)
 
 ui: $(READY) ## open the recorded runs on http://127.0.0.1:5000
 	$(BIN)/mlflow server --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000 --workers 1

@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tl_sweep.compare import study_of
 from tl_sweep.comparison.analysis import Question
 from tl_sweep.config.schema import TrackingConfig, WeightsConfig, local_path
 from tl_sweep.report.figures import labels, strategies
+from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.store import recorded_runs
 
 

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from browser import Browser, missing, started
+from commands import Answer, Recorded, answer_of, record
+from configs import config_in
 from PIL import Image
 
-from tl_sweep.config.schema import Config, compose
-
-ASSETS = Path(__file__).parents[1].parent / "shared" / "assets"
+from tl_sweep.config.schema import Config
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -43,32 +37,6 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
     return partial(config_in, tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
-def config_in(folder: Path, uri: str | None, options: dict[str, str] | None = None, **values: Any) -> Config:
-    """Five labelled digits per class at 32 px on our small net from random weights; options by group, values nested."""
-    chosen = {"model": "resnet_small", "freeze": "none", "optim": "auto", "data": "digits", "augment": "light"}
-    base = {
-        "model": {"weights": None},
-        "data": {"shots": 5},
-        "epochs": 2,
-        "threads": 1,
-        "num_workers": 1,
-        "output": {"dir": str(folder / "runs")},
-        "weights": {"dir": str(folder / "weights")},
-        "cache": {"dir": str(folder / "rows")},
-        "tracking": {"uri": uri},
-    }
-    return compose(chosen | (options or {}), merged(base, values))
-
-
-def merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` over ``base``, nested dictionaries key by key."""
-    both = dict(base)
-    for name, value in values.items():
-        inner = both.get(name)
-        both[name] = merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return both
-
-
 @pytest.fixture(scope="session")
 def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One database for every test that does not look at the database itself: making one takes seconds."""
@@ -77,32 +45,6 @@ def store_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     uri = f"sqlite:///{tmp_path_factory.mktemp('store') / 'mlflow.db'}"
     prepare_store(uri, "tl_sweep")
     return uri
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A run that ended well: what it was told, where it lies, what it returned."""
-
-    config: Config
-    folder: Path
-    uri: str
-    run_id: str
-    val_acc: float
-
-
-def record(config: Config, folder: Path) -> Recorded:
-    """Train, test and record in process, as one job of a sweep of its own."""
-    from tl_sweep.run.log_file import log_to
-    from tl_sweep.tracking.store import runs_of_sweep
-    from tl_sweep.train import Position, run_job
-
-    folder.mkdir(parents=True)
-    sweep, uri = uuid.uuid4().hex[:12], config.tracking.uri
-    assert uri is not None
-    with log_to(folder / "run.log"):
-        val_acc = run_job(config, folder, Position(sweep_id=sweep, overrides=("epochs=2", "seed=0")))
-    (run,) = runs_of_sweep(uri, config.tracking.experiment, sweep)
-    return Recorded(config, folder, uri, run.run_id, val_acc)
 
 
 @pytest.fixture(scope="session")
@@ -123,36 +65,6 @@ def image_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pixels_HWC[..., colour] += 150
             Image.fromarray(pixels_HWC).save(root / name / f"{number:02d}.png")
     return root
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command left behind: exit code, standard output, standard error."""
-
-    code: int
-    out: str
-    err: str
-
-
-def answer_of(main: Callable[[], None], *arguments: str) -> Answer:
-    """Run a command's ``main`` in this process and folder."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", ["command", *arguments])
-        patch.setenv("HYDRA_FULL_ERROR", "0")
-        try:
-            main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-    return Answer(code, out.getvalue(), err.getvalue())
-
-
-def table_lines(out: str) -> list[str]:
-    """The lines of a comparison's table as printed, its header first."""
-    lines = out.splitlines()
-    rule = next(place for place, line in enumerate(lines) if line.strip("─ ") == "" and "─" in line)
-    ends = [place for place, line in enumerate(lines) if place > rule + 1 and (":" in line or "job" in line)]
-    return [line for line in (lines[rule - 1], *lines[rule + 1 : ends[0]]) if line.strip()]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""From recorded runs to a verdict: on runs made by ``scripts/make_runs.py``, whose truth is known."""
+"""From recorded runs to a verdict: on runs made by ``benchmarks/make_runs.py``, whose truth is known."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Answer, Recorded
+from commands import Answer, Recorded
 from make_runs import grid, make_runs
 from mlflow import MlflowClient
 
 from tl_sweep import compare
 from tl_sweep.base.errors import UserError
-from tl_sweep.compare import filtered, study_of
+from tl_sweep.compare import filtered
 from tl_sweep.comparison.analysis import Question
 from tl_sweep.comparison.model_selection import choose
 from tl_sweep.comparison.recommendation import command_of, options_of
 from tl_sweep.comparison.study import Row, Study
 from tl_sweep.config.schema import Config
 from tl_sweep.report.table import COSTS, GAINS
+from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
 STRATEGIES, SHOTS, SCALES, SEEDS = ("scratch", "none", "all"), (5, 25), (1.0, 3.0), (0, 1, 2)

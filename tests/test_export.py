@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 import torch
 import torchvision
-from conftest import Answer, Recorded, config_in, record
+from commands import Answer, Recorded, record
+from configs import assembled, config_in
 from PIL import Image
 
 import tl_sweep
 from tl_sweep import export, predict
 from tl_sweep.base.errors import UserError
-from tl_sweep.run.assemble import assemble
 from tl_sweep.sweep.preflight import make_ready
 
 Command = Callable[..., Answer]
@@ -201,7 +201,7 @@ def test_load_run_gives_the_module_and_its_class_names(photo_run: Recorded) -> N
 def test_a_run_starts_from_another(small_run: Recorded, tmp_path: Path, store_uri: str) -> None:
     config = config_in(tmp_path, store_uri, model={"weights": f"run:{small_run.run_id}"}, seed=5)
     make_ready([config])
-    started = assemble(config).state.model
+    started = assembled(config).state.model
     started.load()
     source, _ = tl_sweep.load_run(small_run.run_id, store_uri)
     tensors = started.module.state_dict()

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Answer, Recorded, table_lines
+from commands import Answer, Recorded, table_lines
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from tl_sweep import plan, reproduce, train
-from tl_sweep.config.schema import ConfigError, conf_dir
+from tl_sweep.config.loading import conf_dir
+from tl_sweep.config.schema import ConfigError
 from tl_sweep.sweep.forecast import Cost, describe_cost
 from tl_sweep.sweep.grid import Grid, lay_out
 from tl_sweep.tracking.record import RECORD, folders_in

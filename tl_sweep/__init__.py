@@ -23,4 +23,4 @@ __all__ = ["ResidualBlock", "fine_tune_resnet", "freeze_pretrained_layers", "loa
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.runs" if name == "load_run" else f"{__name__}.textbook"), name)
+    return getattr(import_module(f"{__name__}.run.finished" if name == "load_run" else f"{__name__}.textbook"), name)

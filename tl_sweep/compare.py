@@ -16,7 +16,7 @@ import gc
 import sys
 import webbrowser
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,13 +26,11 @@ from rich.console import Console
 from tl_sweep.base.command_line import errors_for_people, read_arguments, spelled_alike
 from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.config.schema import OutputConfig, TrackingConfig, WeightsConfig, local_path
+from tl_sweep.sweep.conclusion import PAGE, publish, study_of, with_link
 
 if TYPE_CHECKING:
-    from tl_sweep.comparison.analysis import Question
-    from tl_sweep.comparison.study import Study
     from tl_sweep.tracking.record import RunRecord
 
-PAGE = "report.html"
 DEFAULTS = {
     "sweep": "",
     "margin": "0.01",
@@ -151,48 +149,6 @@ def filtered(runs: list[RunRecord], filters: Iterable[str]) -> list[RunRecord]:
 
 def _value(run: RunRecord, name: str) -> str:
     return run.params.get(name, run.tags.get(name, ""))
-
-
-def study_of(runs: Iterable[RunRecord], question: Question, uri: str | None, weights_dir: Path) -> Study:
-    """The comparison of these runs, whose files are in their folders or in the store at ``uri``."""
-    from tl_sweep.comparison.analysis import analyse
-    from tl_sweep.comparison.evidence import Evidence
-    from tl_sweep.run.finished import Files
-    from tl_sweep.sweep.lookups import Pictures, Speeds
-
-    files = Files(uri, weights_dir)
-    return analyse(runs, Evidence(files, Pictures(files)), Speeds(files), question)
-
-
-def with_link(study: Study, uri: str, experiment: str) -> Study:
-    """With the address of MLflow's own page that shows the chosen runs of each row side by side; none for a store that
-    does not answer."""
-    from tl_sweep.tracking.store import StoreAway, compare_link
-
-    with suppress(StoreAway):
-        return replace(study, compare_link=compare_link(uri, experiment, [row.run_ids[0] for row in study.rows]))
-    return study
-
-
-def publish(study: Study, path: Path, uri: str | None, experiment: str) -> None:
-    """Write the page, and keep it in the tracking store, too; a store that does not answer costs a warning.
-
-    Raises:
-        UserError: it cannot be written, or the store refuses it.
-    """
-    from tl_sweep.report.page import render
-    from tl_sweep.tracking.store import StoreAway, keep_report, warn_away
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(study))
-    except OSError as error:
-        raise UserError(f"page={path}: {error.strerror}; choose another place with page=…") from error
-    if uri is not None:
-        try:
-            keep_report(uri, experiment, study.title, [path])
-        except StoreAway as away:
-            warn_away(uri, away.__cause__ or away)
 
 
 if __name__ == "__main__":

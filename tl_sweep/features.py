@@ -17,7 +17,8 @@ import numpy as np
 
 from tl_sweep.base.command_line import errors_for_people, read_arguments
 from tl_sweep.base.errors import UserError, did_you_mean
-from tl_sweep.config.schema import CacheConfig, Config, ConfigError, TrackingConfig, WeightsConfig, compose, conf_dir
+from tl_sweep.config.loading import compose, conf_dir
+from tl_sweep.config.schema import CacheConfig, Config, ConfigError, TrackingConfig, WeightsConfig
 
 if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
@@ -53,7 +54,9 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     import torch
 
     from tl_sweep.run.assemble import build, examples, open_store, use_machine
-    from tl_sweep.sweep.preflight import data_dir, obtain_weights, uses_pooled_head, weights_file
+    from tl_sweep.run.inputs import data_dir
+    from tl_sweep.run.weights import obtain
+    from tl_sweep.sweep.preflight import obtain_weights
     from tl_sweep.training.evaluate import in_order
     from tl_sweep.training.prefix import Prefix
 
@@ -61,7 +64,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     compute = use_machine(config)
     images = loose_files(paths, data_dir(config))
     with open_store(config) as store:
-        model = build(config, 2, weights_file(config), compute, uses_pooled_head(config))
+        model = build(config, 2, obtain(config), compute)
         shown = examples(config, images, np.arange(len(images)), compute, store)
         prefix = Prefix(model, model.num_stages, compute, store)
         values_ND = torch.cat(list(prefix.outputs(shown, in_order(shown), None))).cpu().numpy()

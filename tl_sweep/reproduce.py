@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tl_sweep.base.command_line import errors_for_people, read_arguments
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.schema import Config, OutputConfig, TrackingConfig, from_yaml, local_path
+from tl_sweep.config.loading import from_yaml
+from tl_sweep.config.schema import Config, OutputConfig, TrackingConfig, local_path
 from tl_sweep.tracking.delivery import own_id
 from tl_sweep.tracking.record import RECORD, Record, metric_lines
 
@@ -57,8 +58,9 @@ def recorded_files(run: str, output_dir: Path, uri: str, folder: Path) -> Path:
 
 def run_again(recorded: Path, folder: Path, uri: str) -> list[dict[str, float]]:
     """The metrics of the same configuration, run anew."""
+    from tl_sweep.run.context import Position
+    from tl_sweep.run.execute import run_job
     from tl_sweep.sweep.preflight import make_ready
-    from tl_sweep.train import Position, run_job
 
     config = as_it_ran(recorded, uri)
     make_ready([config])

@@ -35,9 +35,10 @@ def sync(output_dir: str, uri: str, experiment: str) -> None:
     Raises:
         UserError: the store does not answer or refuses; what was sent until then stays.
     """
+    from tl_sweep.base.secrets import masked
     from tl_sweep.tracking.delivery import Destination, send_waiting
     from tl_sweep.tracking.record import close_dead
-    from tl_sweep.tracking.store import masked, open_store
+    from tl_sweep.tracking.store import open_store
 
     folder = local_path(output_dir)
     open_store(uri, experiment)

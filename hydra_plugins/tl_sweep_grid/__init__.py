@@ -66,7 +66,8 @@ class GridSweeper(Sweeper):
             ConfigError, UserError: some job could not start; none was started.
             JobFailed: some jobs failed, after the others ran.
         """
-        from tl_sweep.sweep.lifecycle import conclude, get_ready
+        from tl_sweep.sweep.conclusion import conclude
+        from tl_sweep.sweep.lifecycle import get_ready
 
         started_at_s = time.time()
         combinations = self._combinations(arguments)

@@ -1,8 +1,7 @@
 """``hydra/launcher=ray``: jobs on a running Ray cluster, or on a private one on this machine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -10,22 +9,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-
-@dataclass
-class RayConfig:
-    """One Ray task per job.
-
-    address: of a running cluster, or auto; null: a private one on 127.0.0.1, gone at the end. num_cpus, num_gpus: share
-    of each job. max_retries: of a job whose worker or machine died. env_set: environment variables of the jobs.
-    """
-
-    _target_: str = "hydra_plugins.tl_sweep_ray.RayLauncher"
-    address: Optional[str] = None  # noqa: UP045  (OmegaConf reads these types)
-    num_cpus: float = 1
-    num_gpus: float = 0
-    max_retries: int = 1
-    env_set: dict[str, str] = field(default_factory=dict)
-
+from tl_sweep.launch.settings import RayConfig
 
 ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayConfig, provider="tl_sweep")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from tl_sweep.base.errors import UserError, did_you_mean
-from tl_sweep.tracking.store import masked
+from tl_sweep.base.secrets import masked
 
 
 @contextmanager

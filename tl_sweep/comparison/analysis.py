@@ -7,18 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
-from tl_sweep.comparison import diagnosis as curves
-from tl_sweep.comparison import label_efficiency as transfer
-from tl_sweep.comparison import statistics, verdict
+from tl_sweep.comparison import diagnosis, label_efficiency, statistics, verdict
 from tl_sweep.comparison.eligibility import datasets_of, sort_out
 from tl_sweep.comparison.evidence import Evidence
 from tl_sweep.comparison.model_selection import Cell, choose, mean_of, merit_of
 from tl_sweep.comparison.recommendation import notes_on, recommend
 from tl_sweep.comparison.study import Comparison, Excluded, Recommendation, Row, Study, named
-from tl_sweep.report.catalogue import MOST_MISTAKES
 from tl_sweep.tracking.record import RunRecord
 
 MARGIN = 0.01  # of accuracy: a difference that does not matter
+MOST_MISTAKES = 8  # of one row
 
 Speed = Callable[[RunRecord], float]  # images per second at inference of a run's network; nan where it is not known
 
@@ -66,13 +64,13 @@ def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, questio
         notes += notes_on(dataset, mine)
         recommendations += [recommend({cell: mine[cell] for cell in task}) for task in verdict.by_task(cells)]
     excluded += [Excluded("no finished run", tuple(missing))] if missing else []
-    lines = transfer.gains(rows)
+    lines = label_efficiency.gains(rows)
     return Study(
         title=question.title,
         margin=question.margin,
         rows=tuple(rows),
         gains=lines,
-        crossings=transfer.crossings(lines),
+        crossings=label_efficiency.crossings(lines),
         recommendations=tuple(recommendations),
         notes=tuple(notes),
         excluded=tuple(excluded),
@@ -176,7 +174,7 @@ def _row(
         checkpoint_bytes=cell.mean("checkpoint_bytes"),
         inference_images_per_s=images_per_s,
         budget_s=budget.seconds,
-        val_acc_at_budget=curves.val_acc_after(curve, budget.seconds),
+        val_acc_at_budget=diagnosis.val_acc_after(curve, budget.seconds),
         budget_epochs=budget.epochs,
         val_acc_at_equal_epochs=max(
             (candidate.mean("best/val_acc") for candidate in cell.candidates if candidate.epochs == budget.epochs),
@@ -188,7 +186,7 @@ def _row(
         arrival=None,
         diagnosis="",
         on_front=False,
-        rates=curves.rates_of(cell),
+        rates=diagnosis.rates_of(cell),
         curve=curve,
         class_names=class_names,
         confusion_KK=tuple(map(tuple, counts_KK.tolist())),
@@ -202,11 +200,11 @@ def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
         scratch = verdict.scratch_of(cell, rows)
         arrival = None
         if scratch is not None and scratch is not cell:
-            arrival = curves.arrival(row.curve, rows[scratch].curve, rows[scratch].val_acc)
+            arrival = diagnosis.arrival(row.curve, rows[scratch].curve, rows[scratch].val_acc)
         finished[cell] = replace(
             row,
             arrival=arrival,
-            diagnosis=curves.diagnosis(cell, row.curve, row.rates, tuple(rows), _as_good_as(cell, rows)),
+            diagnosis=diagnosis.diagnose(cell, row.curve, row.rates, tuple(rows), _as_good_as(cell, rows)),
             on_front=not any(_dominates(other, row) for other in rows.values()),
         )
     return finished

@@ -77,7 +77,7 @@ def val_acc_after(curve: Sequence[Point], seconds: float) -> float:
     return max((point.val_acc for point in curve if point.seconds <= seconds), default=math.nan)
 
 
-def diagnosis(cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Sequence[Cell], as_good: str) -> str:
+def diagnose(cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Sequence[Cell], as_good: str) -> str:
     """One sentence on what stands in the way of this cell, the gravest first; empty if nothing does.
 
     task: the cells that were asked the same, this one among them. as_good: what does as well without this source.

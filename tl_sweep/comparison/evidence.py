@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -14,28 +13,17 @@ import numpy as np
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.study import Mistake, Point
+from tl_sweep.tracking.predictions import PREDICTIONS, PROBABILITY, Outcomes, read_outcomes, test_frame
 from tl_sweep.tracking.record import RECORD, RunRecord, metric_lines
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
-PREDICTIONS = "predictions.parquet"
-PROBABILITY = "p/"  # a column per class begins with it
 
 Locate = Callable[
     [RunRecord, str], Path
 ]  # a file of the run's, here on this machine; raises UserError where it is gone
 Picture = Callable[[RunRecord, str], str]  # an image by its id as a data URI; empty where it is not at hand
-
-
-@dataclass(frozen=True, eq=False)
-class Outcomes:
-    """What a run made of a split. images: names and labels (an arrow table), in the order of ``correct_N``."""
-
-    images: pa.Table
-    predicted_N: pa.ChunkedArray
-    correct_N: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,7 +40,7 @@ class Evidence:
         Raises:
             UserError: the run's predictions are missing.
         """
-        return _read_outcomes(self.locate(run, PREDICTIONS))[split]
+        return read_outcomes(self.locate(run, PREDICTIONS))[split]
 
     def table(self, runs: Sequence[RunRecord], split: str) -> np.ndarray:
         """correct_SN: which run's network got which image right.
@@ -99,7 +87,7 @@ class Evidence:
 
     def mistakes(self, runs: Sequence[RunRecord], most: int) -> tuple[Mistake, ...]:
         """Test images that the mean of the runs' probabilities gets wrong, the most confident first."""
-        frames = [_test_frame(self.locate(run, PREDICTIONS)) for run in runs]
+        frames = [test_frame(self.locate(run, PREDICTIONS)) for run in runs]
         names = self.class_names(runs[0])
         mean_NK = np.mean([frame[[PROBABILITY + name for name in names]].to_numpy() for frame in frames], axis=0)
         predicted_N, confidence_N = mean_NK.argmax(1), mean_NK.max(1)
@@ -132,34 +120,3 @@ POINT = {"seconds": "seconds_elapsed", **{f"{s}_{q}": f"{s}/{q}" for s in ("trai
 def _point(epoch: int, lines: list[dict[str, float]]) -> Point:
     names = [item.name for item in fields(Point) if item.name != "epoch"]
     return Point(epoch, **{name: fmean(line.get(POINT[name], math.nan) for line in lines) for name in names})
-
-
-@lru_cache(maxsize=4096)
-def _read_outcomes(path: Path) -> dict[str, Outcomes]:
-    import pyarrow as pa
-    import pyarrow.compute as arrow
-    import pyarrow.parquet as parquet
-
-    try:
-        with parquet.ParquetFile(path) as file:  # read_table takes twice as long for a file this small
-            table = file.read(columns=["split", "id", "label", "predicted"], use_threads=False)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"{path} is damaged") from error
-    except PermissionError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    splits = {split: table.filter(arrow.equal(table["split"], split)) for split in ("val", "test")}
-    return {
-        split: Outcomes(
-            images=part.select(["id", "label"]),
-            predicted_N=part["predicted"],
-            correct_N=arrow.equal(part["label"], part["predicted"]).to_numpy(zero_copy_only=False).astype(bool),
-        )
-        for split, part in splits.items()
-    }
-
-
-def _test_frame(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    frame = pd.read_parquet(path)
-    return frame[frame["split"] == "test"].reset_index(drop=True)

@@ -11,9 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from tl_sweep.comparison.diagnosis import good_rates
 from tl_sweep.comparison.model_selection import FEWEST_SEEDS, WEIGHTS, Candidate, Cell, seed_of
 from tl_sweep.comparison.study import Arrival, Comparison, Interval, Recommendation, Row, named
+from tl_sweep.comparison.task import line_of, task_of
 from tl_sweep.comparison.verdict import best_of, scratch_of
 from tl_sweep.config.schema import field_paths
-from tl_sweep.report.catalogue import line_of, task_of
 from tl_sweep.tracking.record import RunRecord
 
 FEW_TRIALS = 3

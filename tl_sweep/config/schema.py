@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import II, MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from omegaconf import II, MISSING
 
-from tl_sweep.base.errors import Misfit, UserError, did_you_mean
+from tl_sweep.base.errors import UserError
 
 
 class ConfigError(UserError):
@@ -213,52 +211,6 @@ class Config:
     deterministic: bool = key(False, "refuse operations that have no deterministic form (CUDA)", execution=True)
 
 
-def parse(node: DictConfig) -> Config:
-    """Turn a composed ``DictConfig`` into a ``Config``.
-
-    Raises:
-        ConfigError: naming every unknown key, missing value, value out of range and combination that means nothing.
-    """
-    problems = [*_unknown_keys(node, Config, ""), *_missing_keys(node)]
-    if problems:
-        raise ConfigError(problems)
-    config = OmegaConf.to_object(node)
-    assert isinstance(config, Config)
-    problems = [*_broken_rules(config, ""), *_unread_depth(node), *_broken_combinations(config)]
-    if problems:
-        raise ConfigError(problems)
-    return config
-
-
-def conf_dir() -> Path:
-    """The option files: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
-def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
-    """A configuration without Hydra: one option per group, then ``values``, nested."""
-    node = OmegaConf.structured(Config)
-    for name, option in options.items():
-        node[name] = OmegaConf.merge(node[name], OmegaConf.load(conf_dir() / name / f"{option}.yaml"))
-    return parse(OmegaConf.merge(node, values))  # type: ignore[arg-type]
-
-
-def from_yaml(text: str) -> Config:
-    """The inverse of what a run writes down: ``to_dict`` as YAML. It was checked before the run.
-
-    Raises:
-        UserError: it is damaged, or has keys that this version does not know.
-    """
-    try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
-    except (OmegaConfBaseException, YAMLError, TypeError) as error:
-        raise UserError(f"not a configuration that a run of this version wrote down: {error}") from error
-    assert isinstance(config, Config)
-    return config
-
-
 def to_dict(config: Config) -> dict[str, Any]:
     """The resolved configuration as plain, hashable-by-JSON values."""
     return dataclasses.asdict(config)
@@ -290,92 +242,3 @@ def field_paths(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, dat
 def local_path(text: str) -> Path:
     """An absolute path; ``~`` is the home directory."""
     return Path(text).expanduser().absolute()
-
-
-def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
-    known = {item.name: item for item in dataclasses.fields(cls)}
-    for name in map(str, node):
-        if name not in known:
-            near = did_you_mean(f"{prefix}{name}", [f"{prefix}{other}" for other in known])
-            yield f"{prefix}{name}: no such key;{near} allowed here: {', '.join(f'{prefix}{key}' for key in known)}"
-            continue
-        inner = known[name].default_factory
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            yield from _unknown_keys(node[name], inner, f"{prefix}{name}.")
-
-
-def _missing_keys(node: DictConfig) -> Iterator[str]:
-    for name in sorted(OmegaConf.missing_keys(node)):
-        yield f"{name}: must be given, e.g. {name}=…"
-
-
-def _broken_rules(value: Any, prefix: str) -> Iterator[str]:
-    for item in dataclasses.fields(value):
-        given, name = getattr(value, item.name), f"{prefix}{item.name}"
-        if dataclasses.is_dataclass(given):
-            yield from _broken_rules(given, f"{name}.")
-        elif isinstance(given, list) and given and dataclasses.is_dataclass(given[0]):
-            for index, element in enumerate(given):
-                yield from _broken_rules(element, f"{name}[{index}].")
-        elif given is not None:
-            yield from _broken_field(name, given, item.metadata)
-
-
-_BOUNDS = {
-    "ge": (lambda value, bound: value >= bound, "at least"),
-    "gt": (lambda value, bound: value > bound, "above"),
-    "le": (lambda value, bound: value <= bound, "at most"),
-    "lt": (lambda value, bound: value < bound, "below"),
-}
-
-
-def _broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
-    choices = rules.get("choices")
-    if choices and given not in choices:
-        yield f"{name}={given}: allowed: {', '.join(choices)};{did_you_mean(str(given), choices)}".rstrip(";")
-    if "length" in rules and len(given) != rules["length"]:
-        yield f"{name}={given}: {rules['length']} numbers are needed"
-    numbers = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
-    wanted = [(holds, f"{word} {rules[rule]}", rules[rule]) for rule, (holds, word) in _BOUNDS.items() if rule in rules]
-    if not all(holds(number, bound) for holds, _, bound in wanted for number in numbers):
-        yield f"{name}={given}: must be {' and '.join(text for _, text, _ in wanted)}"
-
-
-def _unread_depth(node: DictConfig) -> Iterator[str]:
-    """A depth is given, and the strategy's file does not refer to it."""
-    depth, name, phases = node.freeze.frozen_stages, node.freeze.name, node.freeze.phases
-    if depth is not None and not any(OmegaConf.is_interpolation(phase, "frozen") for phase in phases):
-        text = f"freeze.frozen_stages={depth}: only freeze=depth reads it, not freeze={name}"
-        yield Misfit(text, unread="freeze.frozen_stages")
-
-
-def _broken_combinations(config: Config) -> Iterator[str]:
-    freeze, optim, augment = config.freeze, config.optim, config.augment
-    if config.data.shots is not None and config.data.fraction is not None:
-        yield Misfit(f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them")
-    if not freeze.phases:
-        yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"
-    for index, phase in enumerate(freeze.phases):
-        if phase.frozen is None:
-            yield f"freeze={freeze.name}: how deep? give freeze.frozen_stages=0, 1, … (or several, with -m)"
-        elif phase.frozen not in ("all", "half", "each") and not phase.frozen.isdigit():
-            yield f"freeze.phases[{index}].frozen={phase.frozen}: allowed: a number of stages, half, all, each"
-    if optim.name == "lbfgs":
-        if optim.lr is not None:
-            text = f"optim.lr={optim.lr}: L-BFGS searches its own step; drop it, or use optim=sgd"
-            yield Misfit(text, unread="optim.lr")
-        if augment.mixup or augment.cutmix:
-            yield Misfit("optim=lbfgs: mixed images (augment.mixup, augment.cutmix) need optim=sgd or adamw")
-        for name in ("clip_norm", "ema_decay"):
-            if getattr(optim, name) is not None:
-                yield Misfit(
-                    f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs", unread=f"optim.{name}"
-                )
-    if not optim.l2:
-        yield "optim.l2=[]: at least one penalty is needed"
-    if not freeze.pretrained and config.model.sha256 is not None:
-        yield Misfit(
-            f"model.sha256={config.model.sha256}: freeze={freeze.name} loads no weights", unread="model.sha256"
-        )
-    if config.device == "cpu" and config.precision == "bfloat16":
-        yield Misfit("precision=bfloat16: only with device=cuda (on most CPUs it is slower than float32)")

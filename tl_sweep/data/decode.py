@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.base.preprocessing import Preprocessing
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 WHITE = (255, 255, 255, 255)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.data.decode import decode, listing
 from tl_sweep.data.file_records import HASH_BYTES, content_hash, scan
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn.functional import grid_sample
 
-from tl_sweep.base.errors import Preprocessing
+from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.config.schema import AugmentConfig
 
 VIEW_PARAMETERS = (

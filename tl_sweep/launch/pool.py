@@ -17,11 +17,11 @@ from pickle import UnpicklingError
 import cloudpickle
 from hydra.core.utils import JobReturn
 
-from hydra_plugins.tl_sweep_processes import ProcessesConfig
 from tl_sweep.base.command_line import terminable
 from tl_sweep.base.errors import UserError
 from tl_sweep.launch.board import Board
 from tl_sweep.launch.job import STOPPED, Failure, JobSpec, Success, Surroundings, Text, as_return, run_in_process
+from tl_sweep.launch.settings import ProcessesConfig
 from tl_sweep.run.progress import Epoch
 
 PRELOADED = [  # signals first, then imports alone: neither OpenMP nor CUDA survives a fork; garbage last

@@ -9,10 +9,10 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from hydra_plugins.tl_sweep_ray import RayConfig
 from tl_sweep.base.errors import UserError
 from tl_sweep.launch.engine import Work, run_here, run_remotely
 from tl_sweep.launch.job import Failure, JobSpec, Success
+from tl_sweep.launch.settings import RayConfig
 
 LOOK_EVERY_S = 1.0
 STOP_WITHIN_S = 30.0

@@ -16,11 +16,11 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 
-from hydra_plugins.tl_sweep_slurm import SlurmConfig
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import local_path
 from tl_sweep.launch.engine import Work, run_here, run_remotely
 from tl_sweep.launch.job import Failure, JobSpec, Success
+from tl_sweep.launch.settings import SlurmConfig
 
 LOOK_EVERY_S = 1.0
 ASK_EVERY_S = 15.0  # the queue; clusters dislike being asked more often

@@ -1,6 +1,6 @@
 """What is known about a model by its name alone, without importing torch: families, weight files, pixel values, sizes.
 
-``table.json`` is written by ``scripts/make_model_table.py``; a test holds it equal to torchvision's own registry.
+``table.json`` is written by ``tools/make_model_table.py``; a test holds it equal to torchvision's own registry.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
-from tl_sweep.base.errors import Misfit, Preprocessing, UserError, did_you_mean
+from tl_sweep.base.errors import Misfit, UserError, did_you_mean
+from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.config.schema import ModelConfig
 
 SMALL = "resnet_small"

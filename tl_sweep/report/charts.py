@@ -15,7 +15,8 @@ from typing import Any
 
 from tl_sweep.comparison.label_efficiency import ALL, accuracy_at, amount, leads, number_of
 from tl_sweep.comparison.study import Gain, Point, Row, Study
-from tl_sweep.report.catalogue import MOST_CLASSES, Catalogue, line_of
+from tl_sweep.comparison.task import line_of
+from tl_sweep.report.catalogue import MOST_CLASSES, Catalogue
 from tl_sweep.report.drawing import Figure, Palette, number, percent, plain, rings, ticks
 
 MOST_CURVE_POINTS = 6_000  # of all curves together: the page has to stay small

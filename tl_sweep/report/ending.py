@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tl_sweep.base.secrets import masked
 from tl_sweep.comparison.study import Study
 from tl_sweep.report.table import print_study
-from tl_sweep.tracking.store import masked
 
 
 @dataclass(frozen=True)

@@ -10,42 +10,7 @@ from matplotlib.figure import Figure
 
 from tl_sweep.comparison.label_efficiency import ALL, accuracy_at, amount, leads, number_of
 from tl_sweep.comparison.study import Gain, Interval, Row
-from tl_sweep.report.catalogue import line_of
-
-MOST_LABELLED = 40  # with more classes the tick labels would overlap
-
-
-def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -> None:
-    """Row-normalised colours; counts are written into the cells of small matrices."""
-    num_classes = len(class_names)
-    side = min(10.0, 3.0 + 0.35 * num_classes)
-    figure = Figure(figsize=(side, side))
-    margin = 0.12 + min(0.25, 0.03 * max(map(len, class_names)))  # a constrained layout would draw everything twice
-    axes = figure.add_axes((margin, margin, 0.97 - margin, 0.92 - margin))
-    shares_KK = counts_KK / np.maximum(counts_KK.sum(1, keepdims=True), 1)
-    axes.imshow(shares_KK, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="label", title="test images")
-    if num_classes <= MOST_LABELLED:
-        axes.set_xticks(range(num_classes), class_names, rotation=90, parse_math=False)
-        axes.set_yticks(range(num_classes), class_names, parse_math=False)
-    if num_classes <= 12:
-        for row, column in np.ndindex(counts_KK.shape):
-            colour = "white" if shares_KK[row, column] > 0.5 else "black"
-            axes.text(column, row, str(counts_KK[row, column]), ha="center", va="center", color=colour, fontsize=8)
-    figure.savefig(path, dpi=80)
-
-
-def curves(records: list[dict[str, float]], path: Path) -> None:
-    """Loss and accuracy per epoch, from a record per step: ``{"step": 0, "train/loss": …}``."""
-    figure = Figure(figsize=(8, 3))
-    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.95, wspace=0.25)
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
-        for split in ("train", "val"):
-            points = [(r["step"] + 1, r[f"{split}/{quantity}"]) for r in records if f"{split}/{quantity}" in r]
-            axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else None, label=split)
-        axes.set(xlabel="epoch", ylabel="accuracy" if quantity == "acc" else "cross-entropy (nats)")
-        axes.legend()
-    figure.savefig(path, dpi=80)
+from tl_sweep.comparison.task import line_of
 
 
 def strategies(rows: Sequence[Row], path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from tl_sweep.comparison.label_efficiency import LABELS
 from tl_sweep.comparison.recommendation import good_range, setting_of
 from tl_sweep.comparison.study import Comparison, Interval, Row, Study
-from tl_sweep.report.catalogue import Catalogue, catalogue_of, line_of, short, shown, task_of
+from tl_sweep.comparison.task import line_of, short, shown, task_of
+from tl_sweep.report.catalogue import Catalogue, catalogue_of
 from tl_sweep.report.charts import Chart, charts_of, palette_of
 from tl_sweep.report.drawing import number
 from tl_sweep.report.table import percent, transfer_table

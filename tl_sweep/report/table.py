@@ -21,7 +21,7 @@ from rich.text import Text
 from tl_sweep.comparison.label_efficiency import amount, number_of
 from tl_sweep.comparison.recommendation import good_range, setting_of
 from tl_sweep.comparison.study import Comparison, Gain, Interval, Row, Study
-from tl_sweep.report.catalogue import Task, short, shown, task_of
+from tl_sweep.comparison.task import Task, short, shown, task_of
 
 MOST_RUNS_NAMED = 5
 GAINS = "gain over scratch in points, by labelled images per class (with how many scratch is as accurate)"

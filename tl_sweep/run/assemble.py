@@ -19,12 +19,14 @@ from tl_sweep.models.build import build_model
 from tl_sweep.models.catalog import default_preprocessing
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights import WeightsFile
-from tl_sweep.sweep.preflight import open_images, uses_pooled_head, weights_file
-from tl_sweep.training.examples import Compute, Examples, Squares, make_compute
+from tl_sweep.run.context import Start
+from tl_sweep.run.inputs import open_images
+from tl_sweep.training.device import Compute, make_compute
+from tl_sweep.training.examples import Examples, Squares
+from tl_sweep.training.feature_cache import FeatureCache
 from tl_sweep.training.freeze import make_plan
-from tl_sweep.training.loop import Setup, TrainState
 from tl_sweep.training.mixing import make_mixing
-from tl_sweep.training.prefix import FeatureCache
+from tl_sweep.training.state import Setup, TrainState
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,10 @@ class Run:
     weights: WeightsFile | None
 
 
-def assemble(config: Config, store: RowStore | None = None, *, shared: bool = False, pooled: bool | None = None) -> Run:
+def assemble(config: Config, start: Start, store: RowStore | None = None, *, shared: bool = False) -> Run:
     """Open the data, build the model at the run's seed, and plan its phases.
 
     store: of decoded images and frozen stages' outputs; None: neither is kept. shared: other jobs may ask for them.
-    pooled: without the authors' hidden linear layers; None: as the configured weights need it.
 
     Raises:
         UserError: bad data, weights or a strategy that does not fit the model.
@@ -51,10 +52,7 @@ def assemble(config: Config, store: RowStore | None = None, *, shared: bool = Fa
     compute = use_machine(config)
     images = open_images(config)
     splits = split(images, config.data)
-    weights = weights_file(config)
-    model = build(
-        config, len(images.class_names), weights, compute, uses_pooled_head(config) if pooled is None else pooled
-    )
+    model = build(config, len(images.class_names), start, compute)
     plan = make_plan(config.freeze, model.num_stages, config.epochs)
     model.load(min(phase.frozen_stages for phase in plan))  # what every phase freezes waits until it has to run
     train, val, test = (
@@ -70,7 +68,7 @@ def assemble(config: Config, store: RowStore | None = None, *, shared: bool = Fa
         mixing=make_mixing(config.augment, len(images.class_names)),
         class_weights_K=class_weights(train) if config.data.balance == "weight" else None,
     )
-    return Run(images, splits, test, setup, TrainState(model), weights)
+    return Run(images, splits, test, setup, TrainState(model), start.file)
 
 
 @contextmanager
@@ -92,18 +90,18 @@ def use_machine(config: Config) -> Compute:
     return make_compute(config.device, config.precision)
 
 
-def build(config: Config, num_classes: int, weights: WeightsFile | None, compute: Compute, pooled: bool) -> StagedModel:
-    """The model, channels-last; random tensors depend on ``config.seed`` alone. What is in ``weights`` waits."""
+def build(config: Config, num_classes: int, start: Start, compute: Compute) -> StagedModel:
+    """The model, channels-last; random tensors depend on ``config.seed`` alone. What is in its weights' file waits."""
     torch.manual_seed(config.seed)
     model = build_model(
         config.model,
         num_classes,
         config.data.image_size,
-        weights=weights,
-        pooled=pooled,
+        weights=start.file,
+        pooled=start.pooled,
         head_seed=config.seed,
     )
-    if weights is None:
+    if start.file is None:
         model.module.to(compute.device).to(memory_format=torch.channels_last)
     else:
         model.module.get_submodule(model.head_name).to(compute.device)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.schema import Config, TrackingConfig, local_path
+from tl_sweep.config.schema import TrackingConfig
 from tl_sweep.tracking.delivery import own_id
 from tl_sweep.tracking.record import RunRecord
 from tl_sweep.tracking.store import download, read_run
@@ -78,29 +78,3 @@ def checkpoint_of(run_id: str, uri: str) -> Checkpoint:
         for name in (TENSORS, DESCRIPTION):
             download(uri, run_id, name, Path(folder))
         return read_checkpoint(Path(folder))
-
-
-def _required(uri: str | None) -> str:
-    if uri is None:
-        raise UserError("model.weights=run:…: a tracking.uri is needed to look the run up")
-    return uri
-
-
-def assembled_weights(config: Config) -> Path:
-    """The whole state dict of ``model.weights=run:<id>`` as a file in ``weights.dir``, written on first use."""
-    from filelock import FileLock
-    from safetensors.torch import save_file
-
-    from tl_sweep.training.checkpoint import restore
-
-    run_id = str(config.model.weights).removeprefix("run:")
-    path = local_path(config.weights.dir) / f"run-{run_id}.safetensors"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
-            model = restore(checkpoint_of(run_id, _required(config.tracking.uri)))
-            tensors = {name: tensor.contiguous() for name, tensor in model.module.state_dict().items()}
-            partial = path.with_suffix(".partial")
-            save_file(tensors, partial, metadata={"pooled": str(model.pooled).lower()})
-            partial.replace(path)
-    return path

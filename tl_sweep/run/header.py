@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import torch
 import yaml
 
+from tl_sweep.base.secrets import masked
 from tl_sweep.config.schema import Config, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights import description_of
 from tl_sweep.run.key import params_of, title
 from tl_sweep.tracking.record import RunHeader
-from tl_sweep.tracking.store import masked
 from tl_sweep.training.freeze import Phase, trainable_parameters
 from tl_sweep.training.rates import head_lr_of, solver_of
 
 if TYPE_CHECKING:
     from tl_sweep.run.assemble import Run
-    from tl_sweep.train import Position
+    from tl_sweep.run.context import Position
 
 PACKAGES = ("tl-sweep", "torch", "torchvision", "hydra-core", "mlflow", "numpy")
 

@@ -12,12 +12,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tl_sweep.base.secrets import masked
 from tl_sweep.config.schema import Config, field_paths, flatten, local_path, text_of, to_dict
-from tl_sweep.letters import RECIPE
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights import verified
-from tl_sweep.sweep.preflight import open_images, uses_pooled_head, weights_source
-from tl_sweep.tracking.store import masked
+from tl_sweep.run.inputs import open_images
+from tl_sweep.run.letters import RECIPE
+from tl_sweep.run.weights import uses_pooled_head, weights_source
 from tl_sweep.training.rates import backbone_scale_of, head_lr_of, solver_of, weight_decay_of
 
 SCHEMA = 1  # raise it when the same key would no longer give the same result

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tl_sweep.tracking.store import masked
+from tl_sweep.base.secrets import masked
 
 
 class WithoutPasswords(logging.Formatter):

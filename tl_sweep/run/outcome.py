@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import torch
 from torch import Tensor
 
-from tl_sweep.comparison.evidence import PREDICTIONS, PROBABILITY
 from tl_sweep.config.schema import Config
-from tl_sweep.report import figures
+from tl_sweep.run import figures
+from tl_sweep.tracking.predictions import PREDICTIONS, prediction_frame, read_probabilities, write_predictions
 from tl_sweep.tracking.record import metric_lines
 from tl_sweep.training.checkpoint import TENSORS, save_checkpoint
 from tl_sweep.training.evaluate import confusion_counts, final_metrics, predict
+from tl_sweep.training.feature_cache import Demand, usage_metrics
 from tl_sweep.training.freeze import fingerprint, frozen_tensors
-from tl_sweep.training.prefix import Demand, usage_metrics
 
 if TYPE_CHECKING:
-    import numpy as np
+    import pandas as pd
 
     from tl_sweep.run.assemble import Run
+    from tl_sweep.training.examples import Examples
+    from tl_sweep.training.prefix import Prefix
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,10 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Out
         prefix = setup.cache.prefix(
             model, always_frozen.frozen_stages, setup.compute, [Demand(setup.val, [None]), Demand(run.test, [None])]
         )
-        frames = [
-            prediction_frame(run, "val", run.splits.val, predict(prefix, setup.val)),
-            prediction_frame(run, "test", run.splits.test, predict(prefix, run.test)),
-        ]
-        write_whole(pd.concat(frames), folder / PREDICTIONS)
+        frames = [predictions(run, "val", prefix, setup.val), predictions(run, "test", prefix, run.test)]
+        write_predictions(frames, folder)
     names, test_labels_N = run.images.class_names, run.test.labels_N.cpu()
-    logits_NK = log_probabilities(pd.read_parquet(folder / PREDICTIONS), "test", names)
+    logits_NK = log_probabilities(folder, "test", names)
     metrics = {f"test/{name}": value for name, value in final_metrics(logits_NK, test_labels_N, names).items()}
     metrics |= {
         "best/val_acc": best.val_acc,
@@ -76,32 +74,18 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Out
     )
 
 
-def write_whole(frame: pd.DataFrame, path: Path) -> None:
-    """The whole file or none, whatever happens meanwhile."""
-    partial = path.with_suffix(".partial")
-    frame.to_parquet(partial, index=False)
-    partial.replace(path)
+def predictions(run: Run, split: str, prefix: Prefix, examples: Examples) -> pd.DataFrame:
+    """One row per image of a split: what the network makes of it."""
+    indices, images = getattr(run.splits, split), run.images
+    probabilities_NK = predict(prefix, examples).double().softmax(1).numpy()
+    ids = [images.ids[index] for index in indices]
+    return prediction_frame(split, ids, images.labels_N[indices], images.class_names, probabilities_NK)
 
 
-def log_probabilities(frame: pd.DataFrame, split: str, class_names: tuple[str, ...]) -> Tensor:
+def log_probabilities(folder: Path, split: str, class_names: tuple[str, ...]) -> Tensor:
     """Of a split's images, float64 (N, K); they give the metrics that the logits would."""
-    chosen = frame[frame["split"] == split][[PROBABILITY + name for name in class_names]]
-    return torch.tensor(chosen.to_numpy()).clamp_min(torch.finfo(torch.float64).tiny).log()
-
-
-def prediction_frame(run: Run, split: str, indices: np.ndarray, logits_NK: Tensor) -> pd.DataFrame:
-    """One row per image: split, id, label, predicted, and a probability per class."""
-    names = run.images.class_names
-    probabilities_NK = logits_NK.double().softmax(1).numpy()
-    frame = pd.DataFrame(
-        {
-            "split": split,
-            "id": [run.images.ids[index] for index in indices],
-            "label": [names[label] for label in run.images.labels_N[indices]],
-            "predicted": [names[label] for label in logits_NK.argmax(1).tolist()],
-        }
-    )
-    return frame.assign(**{PROBABILITY + name: probabilities_NK[:, k] for k, name in enumerate(names)})
+    probabilities_NK = torch.tensor(read_probabilities(folder, split, class_names))
+    return probabilities_NK.clamp_min(torch.finfo(torch.float64).tiny).log()
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from tl_sweep.train import Position
-    from tl_sweep.training.loop import EpochRecord
+    from tl_sweep.run.context import Position
+    from tl_sweep.training.state import EpochRecord
 
 
 progress_log = logging.getLogger("tl_sweep.run.progress")  # records have an ``epoch``: for whoever shows several jobs

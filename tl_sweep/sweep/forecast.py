@@ -11,13 +11,13 @@ from statistics import fmean
 from rich.console import Console
 from rich.table import Table
 
+from tl_sweep.base.secrets import masked
 from tl_sweep.config.schema import local_path
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.run.key import title
 from tl_sweep.run.progress import duration
 from tl_sweep.sweep.grid import Grid, Job
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
-from tl_sweep.tracking.store import masked
 
 MOST_LISTED = 40
 SAME_WORK = ("data.name", "data.image_size", "data.shots", "data.fraction", "augment.views")

@@ -20,7 +20,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from tl_sweep.base.errors import Misfit, UserError
-from tl_sweep.config.schema import Config, ConfigError, parse
+from tl_sweep.config.loading import parse
+from tl_sweep.config.schema import Config, ConfigError
 from tl_sweep.models.catalog import model_problems
 from tl_sweep.run.key import key_of, run_folder
 from tl_sweep.sweep.preflight import check_data, plan_problems_of, raise_all, reuse_order, weights_problems

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 
-from tl_sweep.base.errors import UserError
-from tl_sweep.compare import PAGE, publish, study_of, with_link
-from tl_sweep.comparison.analysis import Question, nothing
-from tl_sweep.comparison.study import Excluded
 from tl_sweep.config.schema import Config, local_path
-from tl_sweep.report.ending import Ending, print_ending
-from tl_sweep.run.key import params_of, run_folder
+from tl_sweep.run.context import destination_of
+from tl_sweep.run.key import run_folder
 from tl_sweep.sweep.grid import Grid, Job, recall_from_store
 from tl_sweep.sweep.preflight import make_ready
-from tl_sweep.tracking.delivery import Destination, count_waiting, known_run, send_waiting
+from tl_sweep.tracking.delivery import send_waiting
 from tl_sweep.tracking.record import adopt, close_dead, hold
 from tl_sweep.tracking.store import StoreAway, set_tags, warn_away
 
@@ -57,57 +51,6 @@ def tidy(configs: list[Config]) -> None:
             continue
         if refused:
             print(f"warning: the tracking store refuses {len(refused)} runs; {refused[0]}", file=sys.stderr, flush=True)
-
-
-def conclude(
-    grid: Grid, sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
-) -> None:
-    """Send what still waits, print the sweep's last lines, and write the page of its comparison."""
-    tidy([job.config for job in grid.jobs])
-    config = grid.jobs[0].config
-    where = destination_of(config)
-    folders = [run_folder(job.config, job.key) for job in grid.jobs]
-    found = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
-    runs = [  # in this sweep's words: a run that was made by another command may spell its settings otherwise
-        replace(run, params=params_of(job.config)) for run, job in zip(found, grid.jobs, strict=True) if run is not None
-    ]
-    try:
-        study = study_of(runs, Question(sweep), config.tracking.uri, local_path(config.weights.dir))
-        if where is not None and study.rows:
-            study = with_link(study, where.uri, where.experiment)
-    except UserError as error:  # the sweep itself is done, and is said to be
-        print(f"warning: its runs cannot be compared: {error}", file=sys.stderr, flush=True)
-        study = nothing(sweep)
-    unrecorded = tuple(" ".join(job.overrides) for run, job in zip(found, grid.jobs, strict=True) if run is None)
-    if unrecorded:
-        study = replace(study, excluded=(*study.excluded, Excluded("no run was recorded", unrecorded)))
-    print_ending(
-        Ending(
-            sweep=sweep,
-            arguments=arguments,
-            num_jobs=len(grid.jobs),
-            study=study,
-            failures=failures,
-            before=len(grid.jobs) - len(grid.unfinished()),
-            seconds=time.time() - started_at_s,
-            has_baseline=any(not job.config.freeze.pretrained for job in grid.jobs),
-        )
-    )
-    if study.rows:
-        page = local_path(config.output.dir) / PAGE
-        try:
-            publish(study, page, config.tracking.uri, config.tracking.experiment)
-            print(f"the comparison as a page: {page}", flush=True)
-        except UserError as error:  # the sweep itself is done, and said
-            print(f"warning: {error}", file=sys.stderr, flush=True)
-    waiting = 0 if where is None else count_waiting(folders, where)
-    if waiting:
-        print(f"{waiting} runs are not whole in the tracking store yet: python -m tl_sweep.sync sends the rest")
-
-
-def destination_of(config: Config) -> Destination | None:
-    tracking = config.tracking
-    return None if tracking.uri is None else Destination(tracking.uri, tracking.experiment)
 
 
 def _adopt(job: Job, sweep: str) -> None:

@@ -18,10 +18,12 @@ from filelock import FileLock
 from PIL import Image
 
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.schema import Config, from_yaml
+from tl_sweep.config.loading import from_yaml
+from tl_sweep.config.schema import Config
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.run.finished import Files
-from tl_sweep.sweep.preflight import images_at_hand, uses_pooled_head
+from tl_sweep.run.inputs import images_at_hand
+from tl_sweep.run.weights import uses_pooled_head
 from tl_sweep.tracking.record import RunRecord
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ def inference_images_per_s(config: Config) -> float:
     import torch
 
     from tl_sweep.models.build import build_model
-    from tl_sweep.training.examples import make_compute
+    from tl_sweep.training.device import make_compute
 
     compute = make_compute("auto", "auto")
     side_px = config.data.image_size

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config, ConfigError, local_path
-from tl_sweep.models.catalog import architecture, architecture_label
-from tl_sweep.models.weights import WeightsFile, WeightsSource, description_of, fetch, resolve, verified
+from tl_sweep.models.catalog import architecture_label
+from tl_sweep.models.weights import fetch
+from tl_sweep.run.inputs import forget_images, open_and_keep
+from tl_sweep.run.weights import obtain, uses_pooled_head, weights_source
 
 if TYPE_CHECKING:
-    from tl_sweep.data.imageset import ImageSet
+    pass
 
 
 def make_ready(configs: list[Config]) -> None:
@@ -29,52 +30,6 @@ def make_ready(configs: list[Config]) -> None:
     refuse(configs, folder_problems)
     for uri, experiment in {(config.tracking.uri, config.tracking.experiment) for config in configs}:
         prepare_store(uri, experiment)
-
-
-def weights_source(config: Config) -> WeightsSource | None:
-    """Where this run's weights come from; None when it starts at random."""
-    return resolve(config.model, local_path(config.weights.dir)) if config.freeze.pretrained else None
-
-
-def weights_file(config: Config) -> WeightsFile | None:
-    """This run's weights as a verified local file, made if need be; None when it starts at random."""
-    source = weights_source(config)
-    if source is None or source.kind == "none":
-        return None
-    if source.kind == "letters":
-        from tl_sweep.letters import ensure_trained
-
-        assert source.path is not None
-        ensure_trained(config, source.path)
-    if source.kind == "run":
-        from tl_sweep.run.finished import assembled_weights
-
-        return verified(assembled_weights(config), source.sha256_prefixes)
-    assert source.path is not None
-    return verified(source.path, source.sha256_prefixes)
-
-
-def uses_pooled_head(config: Config) -> bool:
-    """Whether the authors' hidden linear layers are left out: weights trained here know none, nor do baselines."""
-    from tl_sweep.run.finished import assembled_weights
-
-    if not architecture(config.model.name).hidden:
-        return False
-    source = resolve(config.model, local_path(config.weights.dir))
-    match source.kind:
-        case "letters":
-            return True
-        case "run":
-            return description_of(assembled_weights(config)).get("pooled") == "true"
-        case "file":
-            return source.path is not None and description_of(source.path).get("pooled") == "true"
-        case _:
-            return False
-
-
-def data_dir(config: Config) -> Path:
-    """Where public data sets and the records of image folders are kept: beside the weights."""
-    return local_path(config.weights.dir).parent / "data"
 
 
 def refuse(configs: list[Config], check: Callable[[Config], Iterable[str]]) -> None:
@@ -104,10 +59,10 @@ def check_data(configs: list[Config]) -> None:
     """Open and split each data set once; prints what a person should know about it."""
     from tl_sweep.data.splits import split
 
-    _opened.clear()
+    forget_images()
     said: set[str] = set()
     for config in _distinct(configs, lambda config: repr(config.data)):
-        images = _opened[_identity_of_data(config)] = open_images(config)
+        images = open_and_keep(config)
         for note in (*images.notes, *split(images, config.data).notes):
             if note not in said:
                 said.add(note)
@@ -146,37 +101,6 @@ def reuse_order(configs: list[Config]) -> list[int]:
         first: dict[Hashable, int] = {}
         ranks.append([first.setdefault(key(config), len(first)) for config in configs])
     return sorted(range(len(configs)), key=lambda job: [rank[job] for rank in ranks])
-
-
-_opened: dict[Hashable, ImageSet] = {}  # by the sweep that this process prepared last; its jobs need not look again
-
-
-def open_images(config: Config) -> ImageSet:
-    """The configured data set, checked.
-
-    Raises:
-        UserError: anything about it that a person must mend.
-    """
-    from tl_sweep.data.sources.registry import open_data
-
-    return _opened.get(_identity_of_data(config)) or open_data(config.data, data_dir(config))
-
-
-def images_at_hand(config: Config) -> ImageSet | None:
-    """The configured data set, where looking at it downloads nothing; else None.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    from tl_sweep.data.sources.public import PUBLIC
-
-    known = _opened.get(_identity_of_data(config))
-    return known if known is not None or config.data.name in PUBLIC else open_images(config)
-
-
-def _identity_of_data(config: Config) -> Hashable:
-    data = config.data
-    return data.name, data.root, data.group, data.skip_unreadable, data.duplicates, data_dir(config)
 
 
 def plan_problems_of(config: Config) -> Iterable[str]:
@@ -224,11 +148,9 @@ def _misfits(config: Config) -> Iterable[str]:
     from tl_sweep.models.build import build_model
 
     try:
-        weights = weights_file(config)
+        start = obtain(config)
         with torch.device("meta"):
-            build_model(
-                config.model, 2, config.data.image_size, weights=weights, pooled=uses_pooled_head(config), head_seed=0
-            )
+            build_model(config.model, 2, config.data.image_size, weights=start.file, pooled=start.pooled, head_seed=0)
     except UserError as error:
         yield str(error)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from tl_sweep.base.errors import UserError
+from tl_sweep.base.secrets import masked
 from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
 from tl_sweep.tracking.store import (
     StoreAway,
@@ -26,7 +27,6 @@ from tl_sweep.tracking.store import (
     experiment_id,
     find_run,
     first_line,
-    masked,
     metric_name,
     search,
     store_errors,

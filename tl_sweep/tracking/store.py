@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.base.secrets import masked
 from tl_sweep.tracking.record import RunRecord
 
 if TYPE_CHECKING:
@@ -33,17 +34,6 @@ LOCKED_OUT = re.compile(
 MIGRATION = 7_580_197  # the name of a lock in PostgreSQL: any number, the same for all
 RACE_LOST = re.compile("IntegrityError|UniqueViolation")
 AT_ONCE_S = 2.0  # a failure that took longer is not tried again at once: the server hangs
-SECRETS = (
-    re.compile(r"(://[^:/@\s]*:)(?!\d{1,5}/)[^\s'\"]+(?=@)"),  # up to the last @; a port is none
-    re.compile(r"([?&](?:password|passwd|token)=)[^&\s'\"]+"),
-)
-
-
-def masked(text: str) -> str:
-    """``text`` with every password in an address (``scheme://user:password@host``, ``?password=…``) as ``***``."""
-    for secret in SECRETS:
-        text = secret.sub(r"\1***", text)
-    return text
 
 
 def metric_name(name: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tl_sweep.base.errors import JobFailed
+from tl_sweep.base.secrets import masked
 from tl_sweep.tracking.delivery import Courier, Delivery, Destination
 from tl_sweep.tracking.record import Record, RunHeader
-from tl_sweep.tracking.store import masked
 
 log = logging.getLogger("tl_sweep")
 

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.base.errors import UserError
+from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.config.schema import Config, ModelConfig, PreprocessingConfig
 from tl_sweep.models.build import build_model
 from tl_sweep.models.catalog import default_preprocessing
@@ -24,7 +25,7 @@ from tl_sweep.models.weights import WeightsFile, require_sha256
 from tl_sweep.training.freeze import moving_tensors
 
 if TYPE_CHECKING:
-    from tl_sweep.training.loop import Setup
+    from tl_sweep.training.state import Setup
 
 TENSORS, DESCRIPTION = "checkpoint.safetensors", "checkpoint.json"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from tl_sweep.array_store.store import RowStore, StoreFull, Table
-from tl_sweep.base.errors import Preprocessing, UserError
+from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.data.imageset import ImageSet
 from tl_sweep.data.views import ViewPlan, normalise
 
@@ -24,33 +23,6 @@ log = logging.getLogger(__name__)
 
 DECODED_AT_ONCE = 256
 DTYPES = {"|u1": torch.uint8, "<f4": torch.float32}
-
-
-@dataclass(frozen=True)
-class Compute:
-    """Where and how precisely the arithmetic is done."""
-
-    device: torch.device
-    precision: str  # float32 or bfloat16
-
-    def autocast(self) -> AbstractContextManager[object]:
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
-
-
-def make_compute(device: str, precision: str) -> Compute:
-    """``auto`` is CUDA where there is one, and bfloat16 autocast there.
-
-    Raises:
-        UserError: ``device=cuda`` on a machine without it.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: torch sees no CUDA device here; use device=cpu or device=auto")
-    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Compute(
-        torch.device(name), ("bfloat16" if name == "cuda" else "float32") if precision == "auto" else precision
-    )
 
 
 class Squares:

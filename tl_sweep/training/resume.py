@@ -18,7 +18,8 @@ import torch
 
 from tl_sweep.base.errors import JobFailed
 from tl_sweep.training.freeze import moving_tensors
-from tl_sweep.training.loop import Best, Setup, TrainState, load_tensors
+from tl_sweep.training.loop import load_tensors
+from tl_sweep.training.state import Best, Setup, TrainState
 
 log = logging.getLogger(__name__)
 

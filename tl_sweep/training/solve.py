@@ -11,10 +11,11 @@ from torch.nn import functional as F
 from tl_sweep.base.errors import JobFailed, UserError
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training.evaluate import in_order
-from tl_sweep.training.prefix import Demand, Prefix
+from tl_sweep.training.feature_cache import Demand
+from tl_sweep.training.prefix import Prefix
 
 if TYPE_CHECKING:
-    from tl_sweep.training.loop import Setup
+    from tl_sweep.training.state import Setup
 
 MOST_FEATURES = 2**30  # float32 numbers: 4 GiB, twice that while the views are put together
 

@@ -1,0 +1,115 @@
+"""Types, rules and messages of the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from omegaconf import OmegaConf
+
+import tl_sweep.train  # noqa: F401  (registers the schema)
+from tl_sweep.config.loading import conf_dir, parse
+from tl_sweep.config.schema import Config, ConfigError, field_paths
+
+GROUPS = {
+    "model": 15 + 1,
+    "freeze": 8,
+    "optim": 4,
+    "data": 11,
+    "augment": 3,
+}
+# what an option leaves open on purpose
+COMPLETIONS = {
+    ("model", "torchvision"): ["model.name=regnet_y_400mf"],
+    ("freeze", "depth"): ["freeze.frozen_stages=2"],
+    ("data", "image_folder"): ["data.root=/photographs"],
+}
+
+
+def composed(*overrides: str) -> Config:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return parse(hydra_compose("config", list(overrides)))
+
+
+def option_names(group: str) -> list[str]:
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "count"), GROUPS.items())
+def test_number_of_options(group: str, count: int) -> None:
+    assert len(option_names(group)) == count
+
+
+@pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in option_names(group)])
+def test_every_option_composes(group: str, option: str) -> None:
+    config = composed(f"{group}={option}", *COMPLETIONS.get((group, option), []))
+    assert getattr(config, group).name
+
+
+def test_option_name_is_its_file_name() -> None:
+    for group in ("freeze", "optim", "data", "augment"):
+        for option in option_names(group):
+            assert OmegaConf.load(conf_dir() / group / f"{option}.yaml").name == option
+
+
+def test_defaults_are_the_embedded_ones() -> None:
+    config = composed()
+    assert (config.model.name, config.model.weights, config.data.name) == ("resnet_small", "letters", "digits")
+
+
+def test_subset_seed_follows_seed_and_zero_counts() -> None:
+    assert composed("seed=7").data.subset_seed == 7
+    assert composed("seed=7", "data.subset_seed=0").data.subset_seed == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["epochs=0"], "epochs=0: must be at least 1"),
+        (["optim.lr=0"], "optim.lr=0.0: must be above 0"),
+        (["optim.layer_decay=1.5"], "optim.layer_decay=1.5: must be above 0 and at most 1"),
+        (["optim.l2=[1,-1]"], "optim.l2=[1.0, -1.0]: must be above 0"),
+        (["model.preprocessing.mean=[0.5]"], "model.preprocessing.mean=[0.5]: 3 numbers are needed"),
+        (["device=gpu"], "device=gpu: allowed: auto, cpu, cuda"),
+        (["precision=float23"], "did you mean 'float32'?"),
+        (["data.shots=5", "data.fraction=0.5"], "data.shots=5 and data.fraction=0.5: give one of them"),
+        (["freeze=depth"], "freeze=depth: how deep? give freeze.frozen_stages=0, 1, …"),
+        (["freeze.frozen_stages=2"], "freeze.frozen_stages=2: only freeze=depth reads it, not freeze=early"),
+        (
+            ["freeze.phases=[{frozen: most}]"],
+            "freeze.phases[0].frozen=most: allowed: a number of stages, half, all, each",
+        ),
+        (["freeze.phases=[]"], "freeze=early: freeze.phases is empty"),
+        (["freeze=all", "optim=lbfgs", "optim.lr=1"], "optim.lr=1.0: L-BFGS searches its own step"),
+        (["optim=lbfgs", "augment.mixup=0.2"], "mixed images"),
+        (["optim=lbfgs", "optim.ema_decay=0.9"], "optim.ema_decay=0.9: means nothing for optim=lbfgs"),
+        (["+optim.lrr=1"], "optim.lrr: no such key; did you mean 'optim.lr'?"),
+        (["device=cpu", "precision=bfloat16"], "precision=bfloat16: only with device=cuda"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_broken_rules_say_what_and_how(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        composed(*overrides)
+    assert message in str(caught.value)
+
+
+def test_all_problems_are_reported_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        composed("epochs=0", "batch_size=1", "data.shots=1")
+    assert len(caught.value.problems) == 3
+
+
+def test_every_key_is_documented() -> None:
+    undocumented = [path for path, item in field_paths() if not item.metadata.get("doc")]
+    assert undocumented == []
+
+
+def test_paths_with_blanks_and_brackets_are_read() -> None:
+    assert composed("data=image_folder", "data.root='/My Photos (2024)'").data.root == "/My Photos (2024)"
+
+
+def test_conf_dir_is_beside_the_package_in_a_checkout() -> None:
+    assert conf_dir() == Path(__file__).parents[2] / "conf"

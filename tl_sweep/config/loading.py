@@ -1,0 +1,79 @@
+"""From Hydra's ``DictConfig``, option files or a run's own YAML to a checked ``Config``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.rules import broken_combinations, broken_rules, unread_depth
+from tl_sweep.config.schema import Config, ConfigError
+
+
+def parse(node: DictConfig) -> Config:
+    """Turn a composed ``DictConfig`` into a ``Config``.
+
+    Raises:
+        ConfigError: naming every unknown key, missing value, value out of range and combination that means nothing.
+    """
+    problems = [*_unknown_keys(node, Config, ""), *_missing_keys(node)]
+    if problems:
+        raise ConfigError(problems)
+    config = OmegaConf.to_object(node)
+    assert isinstance(config, Config)
+    problems = [*broken_rules(config, ""), *unread_depth(node), *broken_combinations(config)]
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def conf_dir() -> Path:
+    """The option files: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
+    """A configuration without Hydra: one option per group, then ``values``, nested."""
+    node = OmegaConf.structured(Config)
+    for name, option in options.items():
+        node[name] = OmegaConf.merge(node[name], OmegaConf.load(conf_dir() / name / f"{option}.yaml"))
+    return parse(OmegaConf.merge(node, values))  # type: ignore[arg-type]
+
+
+def from_yaml(text: str) -> Config:
+    """The inverse of what a run writes down: ``to_dict`` as YAML. It was checked before the run.
+
+    Raises:
+        UserError: it is damaged, or has keys that this version does not know.
+    """
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
+    except (OmegaConfBaseException, YAMLError, TypeError) as error:
+        raise UserError(f"not a configuration that a run of this version wrote down: {error}") from error
+    assert isinstance(config, Config)
+    return config
+
+
+def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    for name in map(str, node):
+        if name not in known:
+            near = did_you_mean(f"{prefix}{name}", [f"{prefix}{other}" for other in known])
+            yield f"{prefix}{name}: no such key;{near} allowed here: {', '.join(f'{prefix}{key}' for key in known)}"
+            continue
+        inner = known[name].default_factory
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            yield from _unknown_keys(node[name], inner, f"{prefix}{name}.")
+
+
+def _missing_keys(node: DictConfig) -> Iterator[str]:
+    for name in sorted(OmegaConf.missing_keys(node)):
+        yield f"{name}: must be given, e.g. {name}=…"

@@ -1,0 +1,84 @@
+"""The rules that values and their combinations keep, each problem in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from tl_sweep.base.errors import Misfit, did_you_mean
+from tl_sweep.config.schema import Config
+
+
+def broken_rules(value: Any, prefix: str) -> Iterator[str]:
+    for item in dataclasses.fields(value):
+        given, name = getattr(value, item.name), f"{prefix}{item.name}"
+        if dataclasses.is_dataclass(given):
+            yield from broken_rules(given, f"{name}.")
+        elif isinstance(given, list) and given and dataclasses.is_dataclass(given[0]):
+            for index, element in enumerate(given):
+                yield from broken_rules(element, f"{name}[{index}].")
+        elif given is not None:
+            yield from broken_field(name, given, item.metadata)
+
+
+_BOUNDS = {
+    "ge": (lambda value, bound: value >= bound, "at least"),
+    "gt": (lambda value, bound: value > bound, "above"),
+    "le": (lambda value, bound: value <= bound, "at most"),
+    "lt": (lambda value, bound: value < bound, "below"),
+}
+
+
+def broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
+    choices = rules.get("choices")
+    if choices and given not in choices:
+        yield f"{name}={given}: allowed: {', '.join(choices)};{did_you_mean(str(given), choices)}".rstrip(";")
+    if "length" in rules and len(given) != rules["length"]:
+        yield f"{name}={given}: {rules['length']} numbers are needed"
+    numbers = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
+    wanted = [(holds, f"{word} {rules[rule]}", rules[rule]) for rule, (holds, word) in _BOUNDS.items() if rule in rules]
+    if not all(holds(number, bound) for holds, _, bound in wanted for number in numbers):
+        yield f"{name}={given}: must be {' and '.join(text for _, text, _ in wanted)}"
+
+
+def unread_depth(node: DictConfig) -> Iterator[str]:
+    """A depth is given, and the strategy's file does not refer to it."""
+    depth, name, phases = node.freeze.frozen_stages, node.freeze.name, node.freeze.phases
+    if depth is not None and not any(OmegaConf.is_interpolation(phase, "frozen") for phase in phases):
+        text = f"freeze.frozen_stages={depth}: only freeze=depth reads it, not freeze={name}"
+        yield Misfit(text, unread="freeze.frozen_stages")
+
+
+def broken_combinations(config: Config) -> Iterator[str]:
+    freeze, optim, augment = config.freeze, config.optim, config.augment
+    if config.data.shots is not None and config.data.fraction is not None:
+        yield Misfit(f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them")
+    if not freeze.phases:
+        yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"
+    for index, phase in enumerate(freeze.phases):
+        if phase.frozen is None:
+            yield f"freeze={freeze.name}: how deep? give freeze.frozen_stages=0, 1, … (or several, with -m)"
+        elif phase.frozen not in ("all", "half", "each") and not phase.frozen.isdigit():
+            yield f"freeze.phases[{index}].frozen={phase.frozen}: allowed: a number of stages, half, all, each"
+    if optim.name == "lbfgs":
+        if optim.lr is not None:
+            text = f"optim.lr={optim.lr}: L-BFGS searches its own step; drop it, or use optim=sgd"
+            yield Misfit(text, unread="optim.lr")
+        if augment.mixup or augment.cutmix:
+            yield Misfit("optim=lbfgs: mixed images (augment.mixup, augment.cutmix) need optim=sgd or adamw")
+        for name in ("clip_norm", "ema_decay"):
+            if getattr(optim, name) is not None:
+                yield Misfit(
+                    f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs", unread=f"optim.{name}"
+                )
+    if not optim.l2:
+        yield "optim.l2=[]: at least one penalty is needed"
+    if not freeze.pretrained and config.model.sha256 is not None:
+        yield Misfit(
+            f"model.sha256={config.model.sha256}: freeze={freeze.name} loads no weights", unread="model.sha256"
+        )
+    if config.device == "cpu" and config.precision == "bfloat16":
+        yield Misfit("precision=bfloat16: only with device=cuda (on most CPUs it is slower than float32)")

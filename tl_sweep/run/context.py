@@ -1,0 +1,37 @@
+"""Where a run stands in its sweep, what it starts from, and whom it tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tl_sweep.config.schema import Config
+from tl_sweep.models.weights import WeightsFile
+from tl_sweep.tracking.delivery import Destination
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a job stands in its sweep; a single run is job 1 of 1 of no sweep."""
+
+    job: int = 1
+    num_jobs: int = 1
+    started_at_s: float = 0.0
+    sweep_id: str = ""
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a network starts from.
+
+    file: of its weights; None: it starts at random. pooled: without the authors' hidden linear layers.
+    """
+
+    file: WeightsFile | None = None
+    pooled: bool = False
+
+
+def destination_of(config: Config) -> Destination | None:
+    """The tracking store that the run tells; None: nobody."""
+    tracking = config.tracking
+    return None if tracking.uri is None else Destination(tracking.uri, tracking.experiment)

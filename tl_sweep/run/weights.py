@@ -1,0 +1,112 @@
+"""What a run starts from. Asking downloads, builds and writes nothing; ``obtain`` makes what has to be made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.schema import Config, local_path
+from tl_sweep.models.catalog import architecture
+from tl_sweep.models.weights import EMBEDDED, WeightsFile, WeightsSource, description_of, resolve, verified
+from tl_sweep.run.context import Start
+from tl_sweep.run.letters import RECIPE, source_config, train_source
+from tl_sweep.tracking.store import read_run
+
+POOLED = "pooled"  # in a file's description, and as a tag of runs
+PACKAGE = Path(__file__).parents[1]
+
+
+def weights_source(config: Config) -> WeightsSource | None:
+    """Where this run's weights come from; None when it starts at random."""
+    return resolve(config.model, local_path(config.weights.dir)) if config.freeze.pretrained else None
+
+
+def uses_pooled_head(config: Config) -> bool:
+    """Whether the authors' hidden linear layers are left out: weights trained here know none, nor do baselines.
+
+    Raises:
+        UserError: ``run:<id>`` is not in the tracking store, which alone knows what that run left out.
+    """
+    if not architecture(config.model.name).hidden:
+        return False
+    source = resolve(config.model, local_path(config.weights.dir))
+    match source.kind:
+        case "letters":
+            return True
+        case "run":
+            assert source.run_id is not None
+            recorded = read_run(_store_of(config), source.run_id)
+            return POOLED in recorded.tags or recorded.params.get("model.weights") in EMBEDDED
+        case "file":
+            return source.path is not None and description_of(source.path).get(POOLED) == "true"
+        case _:
+            return False
+
+
+def obtain(config: Config) -> Start:
+    """The run's weights as a verified local file, trained or put together if need be, and the head that they ask for.
+
+    Only for who starts a run: it may take minutes. Downloads are ``tl_sweep.models.weights.fetch``'s.
+
+    Raises:
+        UserError: they cannot be had.
+    """
+    return Start(_file_of(config), uses_pooled_head(config))
+
+
+def _file_of(config: Config) -> WeightsFile | None:
+    source = weights_source(config)
+    if source is None or source.kind == "none":
+        return None
+    path = assembled_weights(config) if source.kind == "run" else source.path
+    assert path is not None
+    if source.kind == "letters":
+        ensure_trained(config, path)
+    return verified(path, source.sha256_prefixes)
+
+
+def ensure_trained(config: Config, path: Path) -> None:
+    """Train the backbone of ``config`` on its source unless ``path`` is there; other processes wait at the lock.
+
+    Raises:
+        UserError: weights that belong to the package are missing from it.
+    """
+    from filelock import FileLock
+
+    if description_of(path).get("recipe") == str(RECIPE):
+        return
+    if path.is_relative_to(PACKAGE):
+        raise UserError(
+            f"{path}: missing from the package, or of another recipe; install it again, or: python -m tl_sweep.letters"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if description_of(path).get("recipe") != str(RECIPE):
+            train_source(source_config(config, str(config.model.weights), seed=0), path)
+
+
+def assembled_weights(config: Config) -> Path:
+    """The whole state dict of ``model.weights=run:<id>`` as a file in ``weights.dir``, written on first use."""
+    from filelock import FileLock
+    from safetensors.torch import save_file
+
+    from tl_sweep.run.finished import checkpoint_of
+    from tl_sweep.training.checkpoint import restore
+
+    run_id = str(config.model.weights).removeprefix("run:")
+    path = local_path(config.weights.dir) / f"run-{run_id}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            model = restore(checkpoint_of(run_id, _store_of(config)))
+            tensors = {name: tensor.contiguous() for name, tensor in model.module.state_dict().items()}
+            partial = path.with_suffix(".partial")
+            save_file(tensors, partial, metadata={POOLED: str(model.pooled).lower()})
+            partial.replace(path)
+    return path
+
+
+def _store_of(config: Config) -> str:
+    if config.tracking.uri is None:
+        raise UserError("model.weights=run:…: a tracking.uri is needed to look the run up")
+    return config.tracking.uri

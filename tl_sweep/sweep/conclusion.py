@@ -1,0 +1,118 @@
+"""What a sweep says at its end: the comparison of its runs, as a table and as a page."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tl_sweep.base.errors import UserError
+from tl_sweep.comparison.analysis import Question, nothing
+from tl_sweep.comparison.study import Excluded
+from tl_sweep.config.schema import local_path
+from tl_sweep.report.ending import Ending, print_ending
+from tl_sweep.run.context import destination_of
+from tl_sweep.run.key import params_of, run_folder
+from tl_sweep.sweep.grid import Grid
+from tl_sweep.sweep.lifecycle import tidy
+from tl_sweep.tracking.delivery import count_waiting, known_run
+
+if TYPE_CHECKING:
+    from tl_sweep.comparison.analysis import Question
+    from tl_sweep.comparison.study import Study
+    from tl_sweep.tracking.record import RunRecord
+
+
+def conclude(
+    grid: Grid, sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
+) -> None:
+    """Send what still waits, print the sweep's last lines, and write the page of its comparison."""
+    tidy([job.config for job in grid.jobs])
+    config = grid.jobs[0].config
+    where = destination_of(config)
+    folders = [run_folder(job.config, job.key) for job in grid.jobs]
+    found = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
+    runs = [  # in this sweep's words: a run that was made by another command may spell its settings otherwise
+        replace(run, params=params_of(job.config)) for run, job in zip(found, grid.jobs, strict=True) if run is not None
+    ]
+    try:
+        study = study_of(runs, Question(sweep), config.tracking.uri, local_path(config.weights.dir))
+        if where is not None and study.rows:
+            study = with_link(study, where.uri, where.experiment)
+    except UserError as error:  # the sweep itself is done, and is said to be
+        print(f"warning: its runs cannot be compared: {error}", file=sys.stderr, flush=True)
+        study = nothing(sweep)
+    unrecorded = tuple(" ".join(job.overrides) for run, job in zip(found, grid.jobs, strict=True) if run is None)
+    if unrecorded:
+        study = replace(study, excluded=(*study.excluded, Excluded("no run was recorded", unrecorded)))
+    print_ending(
+        Ending(
+            sweep=sweep,
+            arguments=arguments,
+            num_jobs=len(grid.jobs),
+            study=study,
+            failures=failures,
+            before=len(grid.jobs) - len(grid.unfinished()),
+            seconds=time.time() - started_at_s,
+            has_baseline=any(not job.config.freeze.pretrained for job in grid.jobs),
+        )
+    )
+    if study.rows:
+        page = local_path(config.output.dir) / PAGE
+        try:
+            publish(study, page, config.tracking.uri, config.tracking.experiment)
+            print(f"the comparison as a page: {page}", flush=True)
+        except UserError as error:  # the sweep itself is done, and said
+            print(f"warning: {error}", file=sys.stderr, flush=True)
+    waiting = 0 if where is None else count_waiting(folders, where)
+    if waiting:
+        print(f"{waiting} runs are not whole in the tracking store yet: python -m tl_sweep.sync sends the rest")
+
+
+PAGE = "report.html"
+
+
+def study_of(runs: Iterable[RunRecord], question: Question, uri: str | None, weights_dir: Path) -> Study:
+    """The comparison of these runs, whose files are in their folders or in the store at ``uri``."""
+    from tl_sweep.comparison.analysis import analyse
+    from tl_sweep.comparison.evidence import Evidence
+    from tl_sweep.run.finished import Files
+    from tl_sweep.sweep.lookups import Pictures, Speeds
+
+    files = Files(uri, weights_dir)
+    return analyse(runs, Evidence(files, Pictures(files)), Speeds(files), question)
+
+
+def with_link(study: Study, uri: str, experiment: str) -> Study:
+    """With the address of MLflow's own page that shows the chosen runs of each row side by side; none for a store that
+    does not answer."""
+    from tl_sweep.tracking.store import StoreAway, compare_link
+
+    with suppress(StoreAway):
+        return replace(study, compare_link=compare_link(uri, experiment, [row.run_ids[0] for row in study.rows]))
+    return study
+
+
+def publish(study: Study, path: Path, uri: str | None, experiment: str) -> None:
+    """Write the page, and keep it in the tracking store, too; a store that does not answer costs a warning.
+
+    Raises:
+        UserError: it cannot be written, or the store refuses it.
+    """
+    from tl_sweep.report.page import render
+    from tl_sweep.tracking.store import StoreAway, keep_report, warn_away
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(render(study))
+    except OSError as error:
+        raise UserError(f"page={path}: {error.strerror}; choose another place with page=…") from error
+    if uri is not None:
+        try:
+            keep_report(uri, experiment, study.title, [path])
+        except StoreAway as away:
+            warn_away(uri, away.__cause__ or away)

@@ -10,7 +10,7 @@
 Prints a line per comparison. Exit code 1 if anything differs; words that differ are listed and do not count. assets is
 a folder with weights/ and data/trashnet_160/ (default ../shared/assets). work is where everything is written (default:
 a temporary folder). What the first checkout gave is kept in work: with the same work, a second call runs the second
-checkout alone. About four minutes per checkout on one core. The first checkout's own files must not change meanwhile.
+checkout alone. About three minutes per checkout. The first checkout's own files must not change meanwhile.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -47,11 +48,12 @@ DEFAULTS = {
     "assets": "../shared/assets",
     "work": "",
 }
+USAGE = ("hit_rows", "missed_rows", "written_mb")  # what a run records of the cache
 KEPT = "kept.json"  # written last: what the first checkout was asked for
 MEASURED = ("images_per_s", "seconds", "peak_memory_mb", "cache/")  # of the machine, not of the result
 PATIENCE_S = 600
 PHOTOGRAPHS_PER_CLASS = 30
-GENERATED_RUNS = 75  # one backbone, 5 strategies, 3 rates, 5 seeds
+GENERATED_RUNS = 150  # one backbone, 2 numbers of labels, 5 strategies, 3 rates, 5 seeds
 MOST_DETAILS = 10  # of one comparison
 MOST_WORDS = 60
 MOST_CHARACTERS = 150  # of a text that is shown
@@ -372,19 +374,21 @@ def cached_rows(before: Path, after: Path) -> Iterator[Row]:
 
 def usage_row(what: str, before: Path, after: Path) -> Row:
     """Equal where as many rows were found as by the first checkout, and none was computed."""
-    old, new = usage(before), usage(after)
-    nothing_computed = new["cache/missed_rows"] == 0 and new["cache/written_mb"] == 0
-    details = tuple(f"{name}: {old[name]} → {new[name]}" for name in old)
-    return Row(what, usage_text(old), usage_text(new), nothing_computed and usage_text(old) == usage_text(new), details)
+    (old_found, _, _), (new_found, new_computed, new_written_mb) = usage(before), usage(after)
+    same = new_found == old_found and new_computed == 0 and new_written_mb == 0
+    return Row(what, usage_text(before), usage_text(after), same, (f"{new_written_mb} MB were written",))
 
 
-def usage(run: Path) -> dict[str, float]:
+def usage(run: Path) -> tuple[float, float, float]:
+    """Rows that were found and rows that were computed, and the MB that these take."""
     values = events(run, "metrics")[-1]["values"]
-    return {name: value for name, value in values.items() if name.startswith("cache/")}
+    found, computed, written_mb = (values.get(f"cache/{name}", math.nan) for name in USAGE)
+    return found, computed, written_mb
 
 
-def usage_text(numbers: dict[str, float]) -> str:
-    return f"{numbers['cache/hit_rows']:.0f} found, {numbers['cache/missed_rows']:.0f} computed"
+def usage_text(run: Path) -> str:
+    found, computed, _ = usage(run)
+    return f"{found:.0f} found, {computed:.0f} computed"
 
 
 def kept_files(folder: Path) -> dict[str, int]:
@@ -414,7 +418,7 @@ def collect_runs(side: Side) -> None:
     """The runs of the part ``metrics`` in one folder, and generated ones in another."""
     for run in (side.folder.parent / "metrics" / "runs").glob("*/*/record.jsonl"):
         shutil.copytree(run.parent, side.folder / "trained" / run.parent.name)
-    maker = side.checkout / "scripts" / "make_runs.py"
+    (maker,) = side.checkout.glob("*/make_runs.py")  # scripts/ or benchmarks/
     run_python(side, side.folder, str(maker), "generated", str(GENERATED_RUNS))
 
 
@@ -447,10 +451,13 @@ def study_row(what: str, before: Any, after: Any) -> Row:
             numbers.append(f"{place}: {old} → {new}")
         else:
             words.append((str(old), str(new)))
-    old_text, new_text = (
-        f"{len(found)} numbers {digest(repr(found).encode())}" for found in (numbers_in(before), numbers_in(after))
-    )
-    return Row(what, old_text, new_text, not numbers, tuple(numbers), tuple(words))
+    return Row(what, summary_of(before), summary_of(after), not numbers, tuple(numbers), tuple(words))
+
+
+def summary_of(study: Any) -> str:
+    """How many numbers, and a digest of them, whatever their order."""
+    numbers = sorted(repr(float(number)) for number in numbers_in(study))
+    return f"{len(numbers)} numbers {digest(*(text.encode() for text in numbers))}"
 
 
 def pairs(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -25,7 +25,8 @@ from hydra.types import HydraContext, TaskFunction
 from tl_sweep import train
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.loading import conf_dir
-from tl_sweep.launch import slurm
+from tl_sweep.launch import pool
+from tl_sweep.launch import slurm as slurm_launcher
 from tl_sweep.launch.engine import Work
 from tl_sweep.launch.job import JobSpec
 from tl_sweep.launch.pool import PRELOADED, Pool, slots, threads_of_each, visible_gpus
@@ -39,7 +40,7 @@ def light_fork_server() -> Iterator[None]:
     """Only what these jobs need is preloaded: they compute nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            _pool,
+            pool,
             "PRELOADED",
             ["tl_sweep.launch.server_signals", "torch", "tl_sweep.launch.job"],
         )
@@ -261,22 +262,22 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
     submitit = pytest.importorskip("submitit")
     monkeypatch.setattr(submitit, "SlurmExecutor", submitit.LocalExecutor)
     submitted: list[Any] = []
-    submit = slurm.SlurmEngine.submit
+    submit = slurm_launcher.SlurmEngine.submit
 
-    def submit_and_remember(engine: slurm.SlurmEngine, works: Sequence[Work]) -> list[Any]:
+    def submit_and_remember(engine: slurm_launcher.SlurmEngine, works: Sequence[Work]) -> list[Any]:
         submitted.extend(jobs := submit(engine, works))
         return jobs
 
-    monkeypatch.setattr(slurm.SlurmEngine, "submit", submit_and_remember)
+    monkeypatch.setattr(slurm_launcher.SlurmEngine, "submit", submit_and_remember)
     monkeypatch.setattr(
-        slurm.SlurmEngine, "_queued", lambda engine: {job.job_id for job in submitted if not job.done()}
+        slurm_launcher.SlurmEngine, "_queued", lambda engine: {job.job_id for job in submitted if not job.done()}
     )
-    monkeypatch.setattr(slurm, "_state_of", lambda job_id: "FAILED")
-    monkeypatch.setattr(slurm, "ASK_EVERY_S", 0.5)
+    monkeypatch.setattr(slurm_launcher, "_state_of", lambda job_id: "FAILED")
+    monkeypatch.setattr(slurm_launcher, "ASK_EVERY_S", 0.5)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests" / "support"), str(ROOT)]))
 
     def launch(specs: list[JobSpec], **settings: Any) -> list[JobReturn]:
-        return slurm.run_in_queue(
+        return slurm_launcher.run_in_queue(
             specs, SlurmConfig(submitit_folder=str(tmp_path / "slurm"), signal_delay_s=30, **settings)
         )
 
@@ -317,4 +318,4 @@ def test_without_a_cluster_the_sweep_is_refused(specs: Specs, tmp_path: Path, mo
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="srun"):
-        slurm.run_in_queue(specs(launched.fail, 1), SlurmConfig())
+        slurm_launcher.run_in_queue(specs(launched.fail, 1), SlurmConfig())

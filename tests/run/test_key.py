@@ -252,7 +252,7 @@ def test_a_weight_file_that_is_not_there_is_told(make_config: MakeConfig, tmp_pa
 def test_a_key_needs_neither_torch_nor_a_store(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from tl_sweep.config.schema import compose\n"
+        "from tl_sweep.config.loading import compose\n"
         "from tl_sweep.run.key import key_of\n"
         "options = {'model': 'resnet_small', 'freeze': 'all', 'optim': 'auto', 'data': 'digits', 'augment': 'light'}\n"
         f"key_of(compose(options, {{'weights': {{'dir': {str(tmp_path)!r}}}}}))\n"

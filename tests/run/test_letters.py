@@ -152,7 +152,7 @@ def test_who_comes_second_waits_and_does_not_train(
         save_file({"w": torch.zeros(1)}, path, metadata={"recipe": str(letters.RECIPE)})
         return 1.0
 
-    monkeypatch.setattr(letters, "train_source", train_slowly)
+    monkeypatch.setattr(weights, "train_source", train_slowly)
     threads = [threading.Thread(target=ensure_trained, args=(other_backbone, path)) for _ in range(3)]
     for thread in threads:
         thread.start()

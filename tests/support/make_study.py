@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 
 from tl_sweep.comparison.study import (
-from tl_sweep.tracking.record import RunRecord
     Arrival,
     Comparison,
     Excluded,
@@ -26,6 +25,7 @@ from tl_sweep.tracking.record import RunRecord
     Row,
     Study,
 )
+from tl_sweep.tracking.record import RunRecord
 
 BACKBONES = ("resnet18", "vgg16_bn")
 STRATEGIES = ("none", "early", "all", "scratch")

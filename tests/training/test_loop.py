@@ -77,7 +77,7 @@ def test_best_is_the_last_epoch_below_200_validation_images(make_config: MakeCon
 
 
 def test_best_is_validations_choice_above_200_images(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "FEWEST_TO_CHOOSE_ON", 1)
+    monkeypatch.setattr("tl_sweep.training.state.FEWEST_TO_CHOOSE_ON", 1)
     accuracies = iter([0.2, 0.9, 0.5, 0.9])
     monkeypatch.setattr(loop, "loss_and_accuracy", lambda *_: (1.0, next(accuracies)))
     run = assembled(make_config(epochs=4))
@@ -92,7 +92,7 @@ def test_best_is_validations_choice_above_200_images(make_config: MakeConfig, mo
 
 
 def test_patience_ends_the_phase_only(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "FEWEST_TO_CHOOSE_ON", 1)
+    monkeypatch.setattr("tl_sweep.training.state.FEWEST_TO_CHOOSE_ON", 1)
     accuracies = iter([0.9, 0.1, 0.1, 0.2, 0.3, 0.4])
     monkeypatch.setattr(loop, "loss_and_accuracy", lambda *_: (1.0, next(accuracies)))
     run = assembled(make_config({"freeze": "lp_ft"}, epochs=8, patience=2))

@@ -27,12 +27,14 @@ class ConfigError(UserError):
         super().__init__("\n".join(problems))
 
 
-def key(default: Any, doc: str, *, execution: bool = False, **rules: Any) -> Any:
+def key(default: Any, doc: str, *, execution: bool = False, since: int = 1, **rules: Any) -> Any:
     """A field with its help text and rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``, ``length``.
 
     execution: it says where, how fast and under whose eyes a run is computed, not what the run is (tl_sweep.run.key).
+    since: the schema of the record that it came with; a later field than the first schema's is part of a run's key only
+    where it differs from its default, so that finished runs keep their keys.
     """
-    metadata = {"doc": doc, "execution": execution, **rules}
+    metadata = {"doc": doc, "execution": execution, "since": since, **rules}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)

@@ -38,12 +38,14 @@ def key_of(config: Config) -> str:
 
 def meaning(config: Config) -> dict[str, Any]:
     """Everything that defines the run's result, as plain values."""
-    execution = {name for name, item in field_paths() if item.metadata["execution"]}
+    fields = dict(field_paths())
+    execution = {name for name, item in fields.items() if item.metadata["execution"]}
+    later = {name: item.default for name, item in fields.items() if item.metadata["since"] > 1}
     resolved = ("model.weights", "freeze.", "optim.")
     plain = {
         name: value
         for name, value in flatten(to_dict(config)).items()
-        if name not in execution and not name.startswith(resolved)
+        if name not in execution and not name.startswith(resolved) and not (name in later and later[name] == value)
     }
     if solver_of(config) == "lbfgs":  # takes no steps
         plain = {name: value for name, value in plain.items() if name not in ("batch_size", "patience")}

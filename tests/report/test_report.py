@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from PIL import Image
 
 from tl_sweep.comparison.model_selection import choose, common_seeds, varied_keys
-from tl_sweep.report import figures
 from tl_sweep.report.ending import baseline_command
+from tl_sweep.run import figures as run_figures
 from tl_sweep.tracking.record import RunRecord
 
 
@@ -221,7 +221,7 @@ def test_the_command_that_adds_the_baseline(arguments: list[str], baseline: str)
 @pytest.mark.parametrize(("num_classes", "side_px"), [(3, 324), (20, 800), (60, 800)])
 def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_classes: int, side_px: int) -> None:
     counts_KK = np.random.default_rng(0).integers(0, 9, (num_classes, num_classes))
-    figures.confusion(counts_KK, tuple(f"class {k}" for k in range(num_classes)), tmp_path / "confusion.png")
+    run_figures.confusion(counts_KK, tuple(f"class {k}" for k in range(num_classes)), tmp_path / "confusion.png")
     with Image.open(tmp_path / "confusion.png") as picture:
         assert picture.format == "PNG"
         assert picture.size == (side_px, side_px)
@@ -230,12 +230,12 @@ def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_c
 
 @pytest.mark.parametrize("name", ["$x_$", r"$\frac$", "$"])
 def test_a_class_may_be_called_what_looks_like_mathematics(tmp_path: Path, name: str) -> None:
-    figures.confusion(np.eye(2, dtype=int), (name, "b"), tmp_path / "confusion.png")
+    run_figures.confusion(np.eye(2, dtype=int), (name, "b"), tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
 def test_a_class_without_an_image_leaves_an_empty_row(tmp_path: Path) -> None:
-    figures.confusion(np.array([[2, 1], [0, 0]]), ("a", "b"), tmp_path / "confusion.png")
+    run_figures.confusion(np.array([[2, 1], [0, 0]]), ("a", "b"), tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
@@ -247,7 +247,7 @@ def test_the_curves_draw_what_the_run_wrote(tmp_path: Path, monkeypatch: pytest.
     ]
     drawn, plot = [], Axes.plot
     monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **how: drawn.append((x, y)) or plot(axes, x, y, **how))
-    figures.curves(records, tmp_path / "curves.png")
+    run_figures.curves(records, tmp_path / "curves.png")
     assert drawn == [((1, 2), (2.0, 1.0)), ((1, 2), (2.5, 1.5)), ((1, 2), (0.1, 0.3)), ((1, 2), (0.2, 0.4))]
     with Image.open(tmp_path / "curves.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (640, 240))

@@ -83,7 +83,7 @@ class Tally:
 
     covered: the interval of a difference has the truth in it. by_satterthwaite: the same with his own degrees of
     freedom. accuracy: the interval of scratch's accuracy has. better: a strategy is called better that is not.
-    equivalent: one that differs by the margin or more is called equivalent. told: the last one is called better.
+    equivalent: one that differs by the margin or more is called equivalent. power: the last one is called better.
     """
 
     covered: float
@@ -91,7 +91,7 @@ class Tally:
     accuracy: float
     better: float
     equivalent: float
-    told: float
+    power: float
 
 
 def tally(world: World, worlds: int, rng: np.random.Generator) -> Tally:
@@ -172,11 +172,11 @@ def _bootstrap(x_SN: np.ndarray, weights_BN: np.ndarray, rng: np.random.Generato
     return statistics.Interval(float(x_SN.mean()), float(low), float(high))
 
 
-# --- how many more would tell
+# --- how many more are needed
 
 
 def plan(world: World, worlds: int, rng: np.random.Generator) -> tuple[statistics.Need, float, float]:
-    """What is needed to tell the first strategy's lead, by the mean variances of 200 such studies, and the share of
+    """What is needed to find the first strategy's lead, by the mean variances of 200 such studies, and the share of
     studies with that many seeds, and with that many images, that find it (one test, no family)."""
     pilots = [statistics.two_way(_differences(world.draw(rng))[0]) for _ in range(200)]
     effects = replace(
@@ -195,10 +195,10 @@ def _power(world: World, worlds: int, rng: np.random.Generator) -> float:
     return fmean(statistics.two_way(_differences(world.draw(rng))[0]).p_value() < LEVEL for _ in range(worlds))
 
 
-# --- the choice, made again
+# --- the choice on validation, over resamples
 
 
-def chosen_again(world: World, worlds: int, rng: np.random.Generator) -> tuple[float, float]:
+def selection_frequency(world: World, worlds: int, rng: np.random.Generator) -> tuple[float, float]:
     """The chance that two studies choose the same of three settings on validation, and the mean share of resamples."""
     chosen, shares = [], []
     for number in range(worlds):
@@ -228,15 +228,15 @@ def tables(worlds: int, seed: int) -> Iterator[str]:
     yield (
         "Accuracy 85 %. Equal: three strategies as good as scratch; different: 1 point worse, 1 and 3 points better. "
         "False *better*: any strategy is called better than scratch in the world of equals; false *equivalent*: any of "
-        "the two at the margin, in the other. Told: the one 3 points better is called better. Satterthwaite: coverage "
+        "the two at the margin, in the other. Power: the one 3 points better is called better. Satterthwaite: coverage "
         "in the world of equals with his own degrees of freedom."
     )
     yield markdown(
         "seeds | images | spread | equal: covered | different: covered | accuracy: covered | false *better*"
-        " | false *equivalent* | told | Satterthwaite",
+        " | false *equivalent* | power | Satterthwaite",
         [
             [*_where(world), _share(equal.covered), _share(other.covered), _share(equal.accuracy),
-             _share(equal.better), _share(other.equivalent), _share(other.told), _share(equal.by_satterthwaite)]
+             _share(equal.better), _share(other.equivalent), _share(other.power), _share(equal.by_satterthwaite)]
             for world, equal, other in held(worlds, seed)
         ],
     )  # fmt: skip
@@ -274,28 +274,29 @@ def tables(worlds: int, seed: int) -> Iterator[str]:
             for world in [World(3, N, spread, EQUAL[:2]) for N in IMAGES for spread in SPREADS]
         ],
     )
-    yield "### Whether what is said to be needed would tell"
+    yield "### Power of the number of seeds or images said to be needed"
     yield (
-        "One strategy 2 points better than scratch: how many seeds, or images, are said to tell that in 8 of 10 "
-        "studies, and how often they do."
+        "One strategy 2 points better than scratch: how many seeds, or images, are said to be needed to find that "
+        "significant in 8 of 10 studies, and the share of studies of that size that do."
     )
     yield markdown(
-        "seeds | images | spread | needed seeds | they tell | needed images | they tell",
+        "seeds | images | spread | needed seeds | power with these | needed images | power with these",
         [
             [*_where(world), _number(need.seeds), _share(by_seeds), _number(need.images), _share(by_images)]
             for world in [World(5, N, spread, (0.85, 0.87)) for N in (1000, 3000) for spread in (0.005, 0.01, 0.02)]
             for need, by_seeds, by_images in [plan(world, worlds, rng)]
         ],
     )
-    yield "### Whether the same setting would be chosen again"
+    yield "### Selection frequency against the chance that two studies choose the same"
     yield (
         "Three settings, their accuracies in the first column; images: of validation, others for each seed. Fresh: the "
-        "chance that two studies choose the same. Share: of resamples that choose the same as the study they come from."
+        "chance that two studies choose the same. Selection frequency: the share of resamples that choose the same as "
+        "the study they come from."
     )
     yield markdown(
-        "accuracies | seeds | images | spread | fresh | share",
+        "accuracies | seeds | images | spread | fresh | selection frequency",
         [
-            [_accuracies(world), *_where(world), *map(_share, chosen_again(world, worlds, rng))]
+            [_accuracies(world), *_where(world), *map(_share, selection_frequency(world, worlds, rng))]
             for accuracies in ((0.85, 0.85, 0.85), (0.85, 0.84, 0.80), (0.85, 0.82, 0.75))
             for world in [World(S, N, 0.01, accuracies) for S, N in ((3, 20), (3, 300), (5, 300))]
         ],

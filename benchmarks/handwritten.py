@@ -59,9 +59,9 @@ def train(backbone: list[nn.Module], frozen: int, head: nn.Module, task: Task, e
     for epoch in range(epochs):
         learning.train()
         for indices_B in torch.randperm(len(task.train.labels_N)).split(task.batch_size):
-            squares_BCHW = task.train.images_NCHW[indices_B]
+            images_BCWW = task.train.images_NCHW[indices_B]
             clean = task.views is not None and epoch % task.views == 0
-            images_BCHW = prepared(crop(squares_BCHW) if clean else augmented(squares_BCHW, task.image_px))
+            images_BCHW = prepared(crop(images_BCWW) if clean else augmented(images_BCWW, task.image_px))
             with torch.no_grad():
                 z = still(images_BCHW)
             loss = nn.functional.cross_entropy(learning(z), task.train.labels_N[indices_B])

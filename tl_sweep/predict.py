@@ -37,8 +37,8 @@ def predict(run_id: str, uri: str, paths: list[Path]) -> Iterator[dict[str, str 
     model, preprocessing = restore(checkpoint), checkpoint.preprocessing
     for first in range(0, len(paths), BATCH_SIZE):
         chunk = paths[first : first + BATCH_SIZE]
-        squares_BCWW = torch.from_numpy(decode_files(chunk, preprocessing, num_workers=2))
-        images_BCHW = clean(squares_BCWW, preprocessing.image_px)
+        images_BCWW = torch.from_numpy(decode_files(chunk, preprocessing, num_workers=2))
+        images_BCHW = clean(images_BCWW, preprocessing.image_px)
         with torch.inference_mode():
             probabilities_BK = model(normalise(images_BCHW, preprocessing)).softmax(1).tolist()
         for path, probabilities_K in zip(chunk, probabilities_BK, strict=True):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.preprocessing import Preprocessing
-from tl_sweep.data.decode import decode_files, to_square
+from tl_sweep.data.decode import central_square, decode_files
 
 SIDE_PX = 16
 PREPROCESSING = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", image_px=14)
@@ -19,7 +19,7 @@ def gradient(white: float, dtype: type) -> np.ndarray:
     return np.tile(np.linspace(0, white, SIDE_PX), (SIDE_PX, 1)).astype(dtype)
 
 
-def square_of(image: Image.Image, path: Path, **options: object) -> np.ndarray:
+def decoded(image: Image.Image, path: Path, **options: object) -> np.ndarray:
     image.save(path, **options)
     return decode_files([path], PREPROCESSING, num_workers=1)[0]
 
@@ -43,7 +43,7 @@ GRAY_RAMP = Image.fromarray(gradient(255, np.uint8))
     ],
 )
 def test_a_ramp_stays_a_ramp(image: Image.Image, suffix: str, tmp_path: Path) -> None:
-    square = square_of(image, tmp_path / f"ramp.{suffix}")
+    square = decoded(image, tmp_path / f"ramp.{suffix}")
     expected = np.broadcast_to(np.asarray(GRAY_RAMP), (3, SIDE_PX, SIDE_PX))
     assert np.abs(square.astype(int) - expected.astype(int)).max() <= 1
 
@@ -52,37 +52,37 @@ def test_a_ramp_stays_a_ramp(image: Image.Image, suffix: str, tmp_path: Path) ->
 def test_transparency_is_white(mode: str, tmp_path: Path) -> None:
     transparent = Image.new("LA" if mode == "LA" else "RGBA", (SIDE_PX, SIDE_PX))
     image = transparent.quantize() if mode == "P" else transparent
-    assert (square_of(image, tmp_path / "clear.png") == 255).all()
+    assert (decoded(image, tmp_path / "clear.png") == 255).all()
 
 
 def test_half_transparent_black_is_mid_gray(tmp_path: Path) -> None:
-    square = square_of(Image.new("RGBA", (SIDE_PX, SIDE_PX), (0, 0, 0, 128)), tmp_path / "half.png")
+    square = decoded(Image.new("RGBA", (SIDE_PX, SIDE_PX), (0, 0, 0, 128)), tmp_path / "half.png")
     assert (square == 127).all()
 
 
 def test_exif_rotation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it a quarter turn clockwise
-    square = square_of(GRAY_RAMP, tmp_path / "turned.png", exif=exif)
+    square = decoded(GRAY_RAMP, tmp_path / "turned.png", exif=exif)
     assert (square[0] == np.rot90(np.asarray(GRAY_RAMP), k=-1)).all()
 
 
 def test_the_centre_of_an_oblong_image_is_kept(tmp_path: Path) -> None:
     pixels = np.zeros((SIDE_PX, 3 * SIDE_PX), dtype=np.uint8)
     pixels[:, SIDE_PX : 2 * SIDE_PX] = 200
-    assert (square_of(Image.fromarray(pixels), tmp_path / "wide.png") == 200).all()
+    assert (decoded(Image.fromarray(pixels), tmp_path / "wide.png") == 200).all()
 
 
 def test_a_large_jpeg_is_reduced_without_moving(tmp_path: Path) -> None:
     ramp = Image.fromarray(np.tile(np.linspace(0, 255, 800), (800, 1)).astype(np.uint8))
-    square = square_of(ramp, tmp_path / "large.jpg", quality=95).astype(int)
+    square = decoded(ramp, tmp_path / "large.jpg", quality=95).astype(int)
     assert np.abs(square[0, 8] - (np.arange(SIDE_PX) + 0.5) * 255 / SIDE_PX).max() < 3
 
 
 def test_interpolation_is_the_preprocessings(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
     bicubic = Preprocessing(PREPROCESSING.mean, PREPROCESSING.std, "bicubic", PREPROCESSING.image_px)
-    assert (to_square(noise, bicubic) != to_square(noise, PREPROCESSING)).any()
+    assert (central_square(noise, bicubic) != central_square(noise, PREPROCESSING)).any()
 
 
 def test_worker_count_changes_nothing(tmp_path: Path) -> None:

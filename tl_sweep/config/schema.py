@@ -137,7 +137,7 @@ class AugmentConfig:
     name: str = key(MISSING, "the augmentation")
     views: int | None = key(None, "distinct draws of each image; null: a fresh one every epoch", ge=1)
     seed: int = key(0, "of the draws", ge=0)
-    crop_scale_min: float = key(1.0, "smallest area of the random crop, of the working square's", gt=0, le=1)
+    crop_scale_min: float = key(1.0, "smallest area of the random crop, of the decoded image's", gt=0, le=1)
     aspect: float = key(1.0, "largest aspect ratio of the random crop", ge=1, le=4)
     rotation_deg: float = key(0.0, "largest rotation, either way", ge=0, le=180)
     brightness: float = key(0.0, "factor within 1 ± this", ge=0, lt=1)

@@ -1,4 +1,4 @@
-"""From an image file of any kind to a square of 8-bit RGB. N images, C channels, W side of the working square."""
+"""From an image file of any kind to a square of 8-bit RGB. N images, C channels, W side of a decoded image."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def to_square(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
-    """The central square at the working resolution, antialiased; uint8 (C, W, W)."""
+def central_square(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    """An image's central square at the working resolution, antialiased; uint8 (C, W, W)."""
     side_px = preprocessing.working_px
     # A JPEG can be decoded at a half, a quarter or an eighth; twice the target keeps the result visually the same.
     image.draft(None, (2 * side_px, 2 * side_px))
@@ -58,24 +58,24 @@ def to_square(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
     side = min(rgb.size)
     left, top = (rgb.width - side) / 2, (rgb.height - side) / 2
     box = (left, top, left + side, top + side)
-    square = rgb.resize((side_px, side_px), RESAMPLING[preprocessing.interpolation], box=box)
-    return np.asarray(square).transpose(2, 0, 1)
+    resized = rgb.resize((side_px, side_px), RESAMPLING[preprocessing.interpolation], box=box)
+    return np.asarray(resized).transpose(2, 0, 1)
 
 
 def decode(
     open_image: Callable[[int], Image.Image], names: Sequence[str], preprocessing: Preprocessing, num_workers: int
 ) -> np.ndarray:
-    """Working squares of the images 0..n-1, uint8 (n, C, W, W), the same for any number of threads.
+    """Decoded images 0..n-1, uint8 (n, C, W, W), the same for any number of threads.
 
     Raises UserError that names every image that cannot be decoded.
     """
     side_px = preprocessing.working_px
-    squares_NCWW = np.empty((len(names), 3, side_px, side_px), dtype=np.uint8)
+    images_NCWW = np.empty((len(names), 3, side_px, side_px), dtype=np.uint8)
 
     def put(index: int) -> str | None:
         try:
             with open_image(index) as image:
-                squares_NCWW[index] = to_square(image, preprocessing)
+                images_NCWW[index] = central_square(image, preprocessing)
         except Exception as error:  # PIL raises nearly every type there is for a broken file
             return f"{names[index]} ({error})"
         return None
@@ -84,9 +84,9 @@ def decode(
         problems = [problem for problem in pool.map(put, range(len(names))) if problem]
     if problems:
         raise UserError(f"{len(problems)} unreadable image(s): {listing(problems)}")
-    return squares_NCWW
+    return images_NCWW
 
 
 def decode_files(paths: Sequence[Path], preprocessing: Preprocessing, num_workers: int) -> np.ndarray:
-    """Working squares of image files, uint8 (n, C, W, W). Raises UserError that names every unreadable file."""
+    """Decoded image files, uint8 (n, C, W, W). Raises UserError that names every unreadable file."""
     return decode(lambda index: Image.open(paths[index]), [str(path) for path in paths], preprocessing, num_workers)

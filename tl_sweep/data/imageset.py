@@ -1,5 +1,5 @@
 """What a source found, and the checked set of images made of it. N images, B asked for,
-C channels, W side of the working square."""
+C channels, W side of a decoded image."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ class ImageSet:
         return len(self.ids)
 
     def decode(self, indices_B: np.ndarray, preprocessing: Preprocessing, num_workers: int) -> torch.Tensor:
-        """Working squares, uint8 (B, 3, W, W) on the CPU. Raises UserError naming files that became unreadable."""
+        """Decoded images, uint8 (B, 3, W, W) on the CPU. Raises UserError naming files that became unreadable."""
         import torch
 
         indices = [int(index) for index in indices_B]
         names = [self.ids[index] for index in indices]
-        squares_BCWW = decode(lambda nth: self.open_image(indices[nth]), names, preprocessing, num_workers)
-        return torch.from_numpy(squares_BCWW)
+        images_BCWW = decode(lambda nth: self.open_image(indices[nth]), names, preprocessing, num_workers)
+        return torch.from_numpy(images_BCWW)
 
 
 def found_files(

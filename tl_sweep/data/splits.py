@@ -1,7 +1,7 @@
 """Who learns, who chooses, who judges: train, validation and test, and few-shot subsets of the labels.
 
 Everything is ranked by a seeded hash of the content, so file names and order play no part. What must stay together
-(identical images, a ``data.group``) is a *unit* and is never divided. N images, K classes.
+(identical images, those of one ``data.group``) is one *group*, never divided. N images, K classes.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ def split(images: ImageSet, config: DataConfig) -> Splits:
     of them from the two; ``fraction`` takes that share of each. Subsets are nested: 5 shots are part of 10.
     Raises UserError for classes (all of them, with counts) that have too few images.
     """
-    units_N = _units(images)
-    own_N, leak_notes = _without_leaks(images, units_N)
-    test_N = _test(images, own_N, units_N, config.split_seed)
+    groups_N = _groups(images)
+    own_N, leak_notes = _without_leaks(images, groups_N)
+    test_N = _test(images, own_N, groups_N, config.split_seed)
     free_N = ~test_N & (own_N != LEAK)
-    pool = [unit[free_N[unit]] for unit in _ranked(images, units_N, f"subset {config.subset_seed}")]
+    pool = [group[free_N[group]] for group in _ranked(images, groups_N, f"subset {config.subset_seed}")]
     val_N = (own_N == "val") if (own_N == "val").any() else _every_fifth(images, pool)
     subset_N = _subset(images, config, pool, val_N)
     parts = (np.flatnonzero(subset_N & ~val_N), np.flatnonzero(subset_N & val_N), np.flatnonzero(test_N))
     return Splits(*parts, _digest(images, parts), (*leak_notes, *_check(images, own_N, parts)))
 
 
-def _units(images: ImageSet) -> np.ndarray:
-    """The unit of each image: connected by equal content or equal group."""
+def _groups(images: ImageSet) -> np.ndarray:
+    """The group of each image: connected by equal content or equal ``data.group``."""
     _, same_N = np.unique(images.hashes_N, axis=0, return_inverse=True)
     same_N = same_N.reshape(-1)
     if images.groups_N is None:
@@ -67,60 +67,60 @@ def _units(images: ImageSet) -> np.ndarray:
     return connected_components(edges, directed=False)[1][same_N]
 
 
-def _without_leaks(images: ImageSet, units_N: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The source's own split of each image, or ``leak`` where its unit also stands in a split that comes before."""
+def _without_leaks(images: ImageSet, groups_N: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The source's own split of each image, or ``leak`` where its group also stands in a split that comes before."""
     own_N = images.own_split_N.copy()
     taken_N = np.zeros(len(own_N), dtype=bool)
     for name in PROTECTED_FIRST:
         mine_N = own_N == name
         own_N[mine_N & taken_N] = LEAK
-        taken_N |= np.isin(units_N, units_N[mine_N])
+        taken_N |= np.isin(groups_N, groups_N[mine_N])
     leaks = [images.ids[index] for index in np.flatnonzero(own_N == LEAK)]
     what = "image(s) left out: identical to one in the source's own validation or test split, or of the same group"
     return own_N, [f"{len(leaks)} {what}: {', '.join(leaks)}"] if leaks else []
 
 
-def _ranked(images: ImageSet, units_N: np.ndarray, key: str) -> list[np.ndarray]:
-    """The units as index arrays, in the order of a keyed hash of their contents."""
+def _ranked(images: ImageSet, groups_N: np.ndarray, key: str) -> list[np.ndarray]:
+    """The groups as index arrays, in the order of a keyed hash of their contents."""
     hashes = [hashlib.blake2b(row.tobytes(), key=key.encode(), digest_size=16).digest() for row in images.hashes_N]
-    units: dict[int, list[int]] = defaultdict(list)
+    groups: dict[int, list[int]] = defaultdict(list)
     # Equal hashes are copies of one image: the ids decide which of them comes first, so that file order never does.
     for index in sorted(range(len(hashes)), key=lambda index: (hashes[index], images.ids[index])):
-        units[int(units_N[index])].append(index)
-    return [np.array(unit) for unit in units.values()]
+        groups[int(groups_N[index])].append(index)
+    return [np.array(group) for group in groups.values()]
 
 
-def _test(images: ImageSet, own_N: np.ndarray, units_N: np.ndarray, seed: int) -> np.ndarray:
-    """The source's own test split, or whole units that make up a fifth of each class as nearly as they can."""
+def _test(images: ImageSet, own_N: np.ndarray, groups_N: np.ndarray, seed: int) -> np.ndarray:
+    """The source's own test split, or whole groups that make up a fifth of each class as nearly as they can."""
     if (own_N == "test").any():
         return own_N == "test"
     pool_N = np.isin(own_N, ("train", ""))
-    ranked = [unit for unit in _ranked(images, units_N, f"test {seed}") if pool_N[unit].all()]
+    ranked = [group for group in _ranked(images, groups_N, f"test {seed}") if pool_N[group].all()]
     test_N = np.zeros(len(images), dtype=bool)
     if not ranked:
         return test_N
     room_K = np.maximum(1, np.round(TEST_SHARE * _class_sizes(images, np.concatenate(ranked))))
-    for unit in ranked:
-        sizes_K = _class_sizes(images, unit)
+    for group in ranked:
+        sizes_K = _class_sizes(images, group)
         if (sizes_K <= room_K).all():
-            test_N[unit] = True
+            test_N[group] = True
             room_K -= sizes_K
-    # A class whose units are all larger than its fifth gives its smallest.
+    # A class whose groups are all larger than its fifth gives its smallest.
     for label in np.flatnonzero(_class_sizes(images, test_N) == 0):
-        test_N[min((unit for unit in ranked if label in images.labels_N[unit]), key=len, default=[])] = True
+        test_N[min((group for group in ranked if label in images.labels_N[group]), key=len, default=[])] = True
     return test_N
 
 
 def _every_fifth(images: ImageSet, ranked: list[np.ndarray]) -> np.ndarray:
-    """Validation: of each class's units in rank order the 2nd, 7th, 12th …, so that any two labels give one to each."""
+    """Validation: of each class's groups in rank order the 2nd, 7th, 12th …, so that two labels give one to each."""
     val_N = np.zeros(len(images), dtype=bool)
     seen_K, val_K = ([0] * len(images.class_names) for _ in range(2))
-    for unit in ranked:
-        labels = set(images.labels_N[unit].tolist())
+    for group in ranked:
+        labels = set(images.labels_N[group].tolist())
         for label in labels:
             seen_K[label] += 1
         if any(val_K[label] < _val_share(seen_K[label]) for label in labels):
-            val_N[unit] = True
+            val_N[group] = True
             for label in labels:
                 val_K[label] += 1
     return val_N
@@ -133,8 +133,8 @@ def _val_share(count: int) -> int:
 
 def _subset(images: ImageSet, config: DataConfig, ranked: list[np.ndarray], val_N: np.ndarray) -> np.ndarray:
     """The labelled images: per class, the first in rank for training and for validation."""
-    # One image of each unit comes before a second of any: few shots are then different images, of different groups.
-    places = sorted((place, rank, int(index)) for rank, unit in enumerate(ranked) for place, index in enumerate(unit))
+    # One image of each group comes before a second of any: few shots are then different images, of different groups.
+    places = sorted((place, rank, int(index)) for rank, group in enumerate(ranked) for place, index in enumerate(group))
     rows: dict[tuple[int, bool], list[int]] = defaultdict(list)
     for _, _, index in places:
         rows[int(images.labels_N[index]), bool(val_N[index])].append(index)

@@ -32,7 +32,7 @@ def draw(seed: int, content_hash: bytes, view: int, augment: AugmentConfig, flip
     """The parameters of one view, float32 (P,): a pure function of its arguments.
 
     Uniforms come from BLAKE2b in counter mode (keyed by ``seed``, over hash and view), so no state and no order is
-    involved. The crop is that of Szegedy et al. (2015): area uniform, aspect ratio log-uniform, cut to the square.
+    involved. The crop is that of Szegedy et al. (2015): area uniform, aspect ratio log-uniform, cut to the image.
     """
     u = _uniforms(seed, content_hash, view)
     area = 1 - u[0] * (1 - augment.crop_scale_min)
@@ -66,7 +66,7 @@ def _factor(spread: float, uniform: float) -> float:
 
 
 def apply(images_BCHW: torch.Tensor, parameters_BP: np.ndarray, image_px: int) -> torch.Tensor:
-    """The views: uint8 working squares to float32 (B, C, image_px, image_px) in [0, 1], on the images' device.
+    """The views: uint8 decoded images to float32 (B, C, image_px, image_px) in [0, 1], on the images' device.
 
     Every operation is elementwise over images, so that no image depends on its neighbours in the batch, bit for bit.
     """
@@ -86,7 +86,7 @@ def apply(images_BCHW: torch.Tensor, parameters_BP: np.ndarray, image_px: int) -
 
 
 def _affine(columns: dict[str, torch.Tensor], to: str, x_W: torch.Tensor, y_H: torch.Tensor) -> torch.Tensor:
-    """One coordinate, (B, H, W), of where each pixel of the view comes from; -1 to 1 over the working square."""
+    """One coordinate, (B, H, W), of where each pixel of the view comes from; -1 to 1 over the decoded image."""
     return columns[f"affine_{to}x"] * x_W + columns[f"affine_{to}y"] * y_H + columns[f"affine_{to}"]
 
 
@@ -100,7 +100,7 @@ def _recolour_(images_BCHW: torch.Tensor, columns: dict[str, torch.Tensor]) -> N
 
 
 def clean(images_BCHW: torch.Tensor, image_px: int) -> torch.Tensor:
-    """The exact centre crop of uint8 working squares, float32 in [0, 1]: no resampling."""
+    """The exact centre crop of uint8 decoded images, float32 in [0, 1]: no resampling."""
     start = (images_BCHW.shape[-1] - image_px) // 2
     return images_BCHW[..., start : start + image_px, start : start + image_px].float().mul_(1 / 255)
 
@@ -113,7 +113,7 @@ def normalise(images_BCHW: torch.Tensor, preprocessing: Preprocessing) -> torch.
 
 
 def changes_nothing(augment: AugmentConfig) -> bool:
-    """Whether every draw would be the whole square as it is (mixing images does not count)."""
+    """Whether every draw would be the whole image as it is (mixing images does not count)."""
     strengths = (augment.rotation_deg, augment.brightness, augment.contrast, augment.saturation, augment.erase)
     return augment.crop_scale_min == 1 and augment.aspect == 1 and not any(strengths)
 
@@ -143,11 +143,11 @@ class ViewPlan:
         return strengths | {"flips": self.flips}
 
     def images(
-        self, squares_BCHW: torch.Tensor, hashes_B16: np.ndarray, epoch: int | None, image_px: int
+        self, images_BCWW: torch.Tensor, hashes_B16: np.ndarray, epoch: int | None, image_px: int
     ) -> torch.Tensor:
         """What ``epoch`` sees of these images, float32 (B, C, image_px, image_px) in [0, 1]."""
         view = self.view(epoch)
         if view is None:
-            return clean(squares_BCHW, image_px)
+            return clean(images_BCWW, image_px)
         parameters_BP = draw_batch(self.augment.seed, hashes_B16, view, self.augment, self.flips)
-        return apply(squares_BCHW, parameters_BP, image_px)
+        return apply(images_BCWW, parameters_BP, image_px)

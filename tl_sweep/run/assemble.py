@@ -22,7 +22,7 @@ from tl_sweep.models.weights import WeightsFile
 from tl_sweep.run.context import Start
 from tl_sweep.run.inputs import open_images
 from tl_sweep.training.device import Compute, make_compute
-from tl_sweep.training.examples import Examples, Squares
+from tl_sweep.training.examples import DecodedImages, Examples
 from tl_sweep.training.feature_cache import FeatureCache
 from tl_sweep.training.freeze import make_plan
 from tl_sweep.training.mixing import make_mixing
@@ -113,7 +113,7 @@ def examples(
 ) -> Examples:
     preprocessing = default_preprocessing(config.model, config.data.image_size)
     return Examples(
-        squares=Squares(images, indices, preprocessing, config.num_workers, store, compute.device),
+        decoded=DecodedImages(images, indices, preprocessing, config.num_workers, store, compute.device),
         labels_N=torch.as_tensor(images.labels_N[indices], device=compute.device),
         hashes_N=images.hashes_N[indices],
         class_names=images.class_names,

@@ -25,7 +25,7 @@ DECODED_AT_ONCE = 256
 DTYPES = {"|u1": torch.uint8, "<f4": torch.float32}
 
 
-class Squares:
+class DecodedImages:
     """The decoded images of one split, uint8 (N, 3, W, W), decoded once: when somebody first asks for one.
 
     They lie in the row store, read from disk as they are needed. Without a store, or room in it, they are kept in
@@ -54,8 +54,8 @@ class Squares:
         match self._source:
             case Table() as table:
                 return read_rows(table, places_B).to(self.device)
-            case Tensor() as squares_NCWW:
-                return squares_NCWW[torch.as_tensor(places_B, device=squares_NCWW.device)].to(self.device)
+            case Tensor() as images_NCWW:
+                return images_NCWW[torch.as_tensor(places_B, device=images_NCWW.device)].to(self.device)
             case _:
                 return self.images.decode(self.indices_N[places_B], self.preprocessing, self.num_workers).to(
                     self.device
@@ -67,8 +67,8 @@ class Squares:
         table, everything = self._table(), np.arange(len(self.indices_N))
         wanted_bytes = len(everything) * 3 * self.preprocessing.working_px**2
         if self.device.type == "cuda" and wanted_bytes < torch.cuda.mem_get_info(self.device)[0] / 2:
-            squares_NCWW = self._decoded() if table is None else read_rows(table, everything)
-            return squares_NCWW.to(self.device)
+            images_NCWW = self._decoded() if table is None else read_rows(table, everything)
+            return images_NCWW.to(self.device)
         if table is not None or wanted_bytes > memory_bytes() / 4:
             return table
         return self._decoded()
@@ -78,7 +78,7 @@ class Squares:
             return None
         keys_N16 = self.images.hashes_N[self.indices_N]
         try:
-            entry = self.store.entry(describe_squares(self.preprocessing))
+            entry = self.store.entry(describe_decoding(self.preprocessing))
             entry.ensure(keys_N16, self._decode)
         except StoreFull as full:
             log.warning("cache: %s; decoded images are not kept on disk", full)
@@ -87,12 +87,12 @@ class Squares:
 
     def _decoded(self) -> Tensor:
         side_px = self.preprocessing.working_px
-        squares_NCWW = torch.empty((len(self.indices_N), 3, side_px, side_px), dtype=torch.uint8)
+        images_NCWW = torch.empty((len(self.indices_N), 3, side_px, side_px), dtype=torch.uint8)
         first = 0
         for chunk in self._decode(np.arange(len(self.indices_N))):
-            squares_NCWW[first : first + len(chunk)] = torch.from_numpy(chunk)
+            images_NCWW[first : first + len(chunk)] = torch.from_numpy(chunk)
             first += len(chunk)
-        return squares_NCWW
+        return images_NCWW
 
     def _decode(self, places_M: np.ndarray) -> Iterator[np.ndarray]:
         for first in range(0, len(places_M), DECODED_AT_ONCE):
@@ -105,7 +105,7 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def describe_squares(preprocessing: Preprocessing) -> dict[str, Any]:
+def describe_decoding(preprocessing: Preprocessing) -> dict[str, Any]:
     """Everything that a decoded image depends on besides its file."""
     return {
         "rows": "decoded images",
@@ -130,7 +130,7 @@ class Examples:
     labels_N: int64, on the device. hashes_N: (N, 16) uint8, content hash of each image.
     """
 
-    squares: Squares
+    decoded: DecodedImages
     labels_N: Tensor
     hashes_N: np.ndarray
     class_names: tuple[str, ...]
@@ -149,6 +149,6 @@ class Examples:
 
     def inputs(self, indices_B: np.ndarray, epoch: int | None) -> Tensor:
         """Normalised float32 (B, C, image_px, image_px), channels-last; ``epoch=None``: the clean centre crop."""
-        squares_BCWW = self.squares.take(indices_B)
-        images_BCHW = self.views.images(squares_BCWW, self.hashes_N[indices_B], epoch, self.preprocessing.image_px)
+        images_BCWW = self.decoded.take(indices_B)
+        images_BCHW = self.views.images(images_BCWW, self.hashes_N[indices_B], epoch, self.preprocessing.image_px)
         return normalise(images_BCHW, self.preprocessing).contiguous(memory_format=torch.channels_last)

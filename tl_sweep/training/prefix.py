@@ -25,7 +25,7 @@ from tl_sweep.array_store.store import KEY_BYTES, Entry, RowStore, StoreFull, Ta
 from tl_sweep.data import views
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training.device import Compute
-from tl_sweep.training.examples import Examples, describe_squares, read_rows
+from tl_sweep.training.examples import Examples, describe_decoding, read_rows
 from tl_sweep.training.freeze import fingerprint
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Prefix:
 
         def compute(places_M: np.ndarray) -> Iterator[np.ndarray]:
             self.model.load(0, self.depth)
-            examples.squares.take(places_M[:1])  # decoding all is not what a row costs
+            examples.decoded.take(places_M[:1])  # decoding all is not what a row costs
             return (rows.cpu().numpy() for rows in self._compute(examples, places_M, epoch))
 
         try:
@@ -191,7 +191,7 @@ def describe_rows(network: dict[str, Any], compute: Compute, examples: Examples,
         "format": FORMAT,
         **network,
         "preprocessing": asdict(examples.preprocessing),
-        "images": describe_squares(examples.preprocessing),
+        "images": describe_decoding(examples.preprocessing),
         "views": None if clean else examples.views.draws(),
         "views format": views.FORMAT,
         "chunk": CHUNK[compute.device.type],

@@ -41,12 +41,12 @@ def test_digits_are_split_in_blocks() -> None:
 
 
 def test_digits_are_enlarged_counts() -> None:
-    squares = opened("digits").decode(np.array([0, 3]), PREPROCESSING, num_workers=1).numpy()
-    assert squares.shape == (2, 3, 37, 37)
-    assert (squares[:, 0] == squares[:, 2]).all()
+    images_BCWW = opened("digits").decode(np.array([0, 3]), PREPROCESSING, num_workers=1).numpy()
+    assert images_BCWW.shape == (2, 3, 37, 37)
+    assert (images_BCWW[:, 0] == images_BCWW[:, 2]).all()
     centres = ((np.arange(1, 9) + 0.5) * 37 / 10).astype(int)
     expected = load_digits().images[3] * 255 / 16
-    assert np.abs(squares[1, 0][np.ix_(centres, centres)] - expected).max() < 40
+    assert np.abs(images_BCWW[1, 0][np.ix_(centres, centres)] - expected).max() < 40
 
 
 @pytest.mark.parametrize("name", ["letters", "letters_clean"])

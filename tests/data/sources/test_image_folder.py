@@ -53,12 +53,12 @@ def test_a_folder_per_class(root: Path) -> None:
 
 
 def test_pixels_are_those_of_the_file(root: Path) -> None:
-    squares = opened(root).decode(np.array([7, 0]), PREPROCESSING, num_workers=2)
-    assert squares.shape == (2, 3, 16, 16)
+    images_BCWW = opened(root).decode(np.array([7, 0]), PREPROCESSING, num_workers=2)
+    assert images_BCWW.shape == (2, 3, 16, 16)
     save(root.parent / "alone.png", 5)  # dogs/5.png is number 7
     with Image.open(root.parent / "alone.png") as image:
         expected = np.asarray(image.resize((16, 16), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-    assert (squares[0].numpy() == expected).all()
+    assert (images_BCWW[0].numpy() == expected).all()
 
 
 def test_nested_files_any_case_and_hidden_files(root: Path) -> None:

@@ -15,7 +15,7 @@ from tl_sweep.base.command_line import errors_for_people, read_arguments
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.loading import compose
 from tl_sweep.models.catalog import SMALL, architecture_label
-from tl_sweep.models.weights import EMBEDDED
+from tl_sweep.models.weights.resolve import EMBEDDED
 from tl_sweep.run.letters import source_config, train_source
 
 DEFAULTS = {"model": SMALL, "source": "letters", "seed": "0", "out": str(Path(__file__).parent / "weights")}

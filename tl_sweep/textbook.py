@@ -18,7 +18,9 @@ from tl_sweep.models.build import build_model, staged
 from tl_sweep.models.catalog import architecture
 from tl_sweep.models.residual import ResidualBlock
 from tl_sweep.models.stages import StagedModel
-from tl_sweep.models.weights import WeightsFile, fetch, resolve, verified
+from tl_sweep.models.weights.fetch import fetch
+from tl_sweep.models.weights.files import WeightsFile, verified
+from tl_sweep.models.weights.resolve import resolve
 from tl_sweep.training.freeze import hold_in_eval, set_trainable
 
 __all__ = ["ResidualBlock", "fine_tune_resnet", "freeze_pretrained_layers", "load_pretrained_resnet"]

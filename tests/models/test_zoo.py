@@ -29,7 +29,7 @@ from tl_sweep.models.catalog import (
 )
 from tl_sweep.models.stages import StagedModel, within
 from tl_sweep.models.tables import FAMILIES
-from tl_sweep.models.weights import WeightsFile
+from tl_sweep.models.weights.files import WeightsFile
 
 OPTIONS = {
     path.stem: {key: value for key, value in OmegaConf.to_container(OmegaConf.load(path)).items() if value != "???"}
@@ -345,7 +345,7 @@ def test_the_smallest_image_in_the_table_is_the_smallest_that_runs(name):
 
 
 def test_names_and_weights_are_known_without_importing_torch():
-    code = "import sys, tl_sweep, tl_sweep.models.catalog, tl_sweep.models.weights; print('torch' in sys.modules)"
+    code = "import sys, tl_sweep, tl_sweep.models.catalog, tl_sweep.models.weights.fetch; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "False\n"
 

@@ -203,7 +203,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def refuse(*_: object, **__: object) -> None:
         raise ConnectionRefusedError(111, "Connection refused")
 
-    monkeypatch.setattr("tl_sweep.models.weights.urlopen", refuse)
+    monkeypatch.setattr("tl_sweep.models.weights.fetch.urlopen", refuse)
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 

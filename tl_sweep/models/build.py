@@ -18,7 +18,7 @@ from tl_sweep.models.heads import Head, replace_head
 from tl_sweep.models.residual import ResidualNet
 from tl_sweep.models.stages import Recipe, StagedModel, within
 from tl_sweep.models.tables import FAMILIES, Ending, Family, staged_table
-from tl_sweep.models.weights import WeightsFile, read_tensors
+from tl_sweep.models.weights.files import WeightsFile, read_tensors
 
 # Names in files of older torchvision versions, which its own loaders translate as well (ViT, DenseNet).
 RENAMED = (

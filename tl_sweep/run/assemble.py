@@ -18,7 +18,7 @@ from tl_sweep.data.views import ViewPlan
 from tl_sweep.models.build import build_model
 from tl_sweep.models.catalog import default_preprocessing
 from tl_sweep.models.stages import StagedModel
-from tl_sweep.models.weights import WeightsFile
+from tl_sweep.models.weights.files import WeightsFile
 from tl_sweep.run.context import Start
 from tl_sweep.run.inputs import open_images
 from tl_sweep.training.device import Compute, make_compute

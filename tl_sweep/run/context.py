@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tl_sweep.config.schema import Config
-from tl_sweep.models.weights import WeightsFile
+from tl_sweep.models.weights.files import WeightsFile
 from tl_sweep.tracking.delivery import Destination
 
 

@@ -17,7 +17,7 @@ import yaml
 from tl_sweep.base.secrets import masked
 from tl_sweep.config.schema import Config, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
-from tl_sweep.models.weights import description_of
+from tl_sweep.models.weights.files import description_of
 from tl_sweep.run.key import params_of, title
 from tl_sweep.tracking.record import RunHeader
 from tl_sweep.training.freeze import Phase, trainable_parameters

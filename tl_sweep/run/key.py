@@ -15,7 +15,7 @@ from typing import Any
 from tl_sweep.base.secrets import masked
 from tl_sweep.config.schema import Config, field_paths, flatten, local_path, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
-from tl_sweep.models.weights import verified
+from tl_sweep.models.weights.files import verified
 from tl_sweep.run.inputs import open_images
 from tl_sweep.run.letters import RECIPE
 from tl_sweep.run.weights import uses_pooled_head, weights_source

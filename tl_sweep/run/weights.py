@@ -7,7 +7,8 @@ from pathlib import Path
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config, local_path
 from tl_sweep.models.catalog import architecture
-from tl_sweep.models.weights import EMBEDDED, WeightsFile, WeightsSource, description_of, resolve, verified
+from tl_sweep.models.weights.files import WeightsFile, description_of, verified
+from tl_sweep.models.weights.resolve import EMBEDDED, WeightsSource, resolve
 from tl_sweep.run.context import Start
 from tl_sweep.run.letters import RECIPE, source_config, train_source
 from tl_sweep.tracking.store import read_run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config, ConfigError, local_path
 from tl_sweep.models.catalog import architecture_label
-from tl_sweep.models.weights import fetch
+from tl_sweep.models.weights.fetch import fetch
 from tl_sweep.run.inputs import forget_images, open_and_keep
 from tl_sweep.run.weights import obtain, uses_pooled_head, weights_source
 

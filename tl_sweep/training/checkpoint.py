@@ -21,7 +21,7 @@ from tl_sweep.config.schema import Config, ModelConfig, PreprocessingConfig
 from tl_sweep.models.build import build_model
 from tl_sweep.models.catalog import default_preprocessing
 from tl_sweep.models.stages import StagedModel
-from tl_sweep.models.weights import WeightsFile, require_sha256
+from tl_sweep.models.weights.files import WeightsFile, require_sha256
 from tl_sweep.training.freeze import moving_tensors
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.command_line import errors_for_people, read_arguments
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import TrackingConfig
@@ -30,11 +31,13 @@ def export(run_id: str, uri: str, folder: Path) -> str:
     checkpoint = checkpoint_of(run_id, uri)
     model = restore(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(model.module.state_dict(), folder / "model.pth")
-    (folder / "classes.json").write_text(json.dumps(checkpoint.class_names, ensure_ascii=False))
-    (folder / "preprocessing.json").write_text(
-        json.dumps(asdict(checkpoint.preprocessing) | {"working_px": checkpoint.preprocessing.working_px})
-    )
+    preprocessing = asdict(checkpoint.preprocessing) | {"working_px": checkpoint.preprocessing.working_px}
+    with atomic_write(folder / "model.pth") as path, path.open("wb") as file:
+        torch.save(model.module.state_dict(), file)
+    with atomic_write(folder / "classes.json") as path:
+        path.write_text(json.dumps(checkpoint.class_names, ensure_ascii=False))
+    with atomic_write(folder / "preprocessing.json") as path:
+        path.write_text(json.dumps(preprocessing))
     package = model.recipe.constructor.partition("(")[0].rpartition(".")[0]
     return "\n".join(
         [

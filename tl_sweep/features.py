@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.command_line import errors_for_people, read_arguments
 from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.config.loading import compose, conf_dir
@@ -109,11 +110,15 @@ def write(features: Features, out: Path) -> None:
     names = pd.DataFrame({"file": features.files, "label": features.labels})
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".npy":
-        np.save(out, features.values_ND)
-        names.to_csv(out.with_suffix(".csv"), index=False)
+        with atomic_write(out) as path, path.open("wb") as file:
+            np.save(file, features.values_ND)
+        with atomic_write(out.with_suffix(".csv")) as path:
+            names.to_csv(path, index=False)
     else:
         columns = [f"f{number}" for number in range(features.values_ND.shape[1])]
-        pd.concat([names, pd.DataFrame(features.values_ND, columns=columns)], axis=1).to_parquet(out, index=False)
+        table = pd.concat([names, pd.DataFrame(features.values_ND, columns=columns)], axis=1)
+        with atomic_write(out) as path:
+            table.to_parquet(path, index=False)
 
 
 def configure(values: dict[str, str]) -> Config:

@@ -189,6 +189,18 @@ def test_a_file_that_a_crash_left_empty_means_sending_again(
     assert len(history(destination.uri, run.info.run_id, "val/acc")) == 3
 
 
+def test_what_a_killed_writer_left_is_not_sent(
+    tmp_path: Path, destination: Destination, runs_in: Callable[[Destination], list[Any]]
+) -> None:
+    record = recorded(tmp_path / "run", destination)
+    (record.folder / "whole.txt").write_text("whole")
+    (record.folder / ".whole.txt.0123abcd.partial").write_text("who")
+    Delivery(record.folder, destination).send()
+    (run,) = runs_in(destination)
+    sent = MlflowClient(destination.uri).list_artifacts(run.info.run_id)
+    assert [file.path for file in sent] == ["record.jsonl", "whole.txt"]
+
+
 def test_a_store_that_lost_the_run_gets_it_anew(
     tmp_path: Path, destination: Destination, runs_in: Callable[[Destination], list[Any]]
 ) -> None:

@@ -136,6 +136,14 @@ def test_two_states_are_kept(plain: Config, tmp_path: Path, monkeypatch: pytest.
     assert names == ["epoch-000002", "epoch-000003"]
 
 
+def test_a_finished_run_leaves_no_state_of_a_killed_writer(tmp_path: Path) -> None:
+    other = tmp_path / ".sent-1234.json.0123abcd.partial"  # may be being written
+    for path in (tmp_path / "epoch-000001-00.pt", tmp_path / ".epoch-000002-00.pt.0123abcd.partial", other):
+        path.touch()
+    Checkpoints(tmp_path).remove()
+    assert list(tmp_path.iterdir()) == [other]
+
+
 def test_only_what_is_missing_is_trained(plain: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun(plain, tmp_path / "run", 3, monkeypatch)
     assert steps_trained(plain, tmp_path / "run", monkeypatch) == 1

@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from tl_sweep.base.atomic_files import atomic_write
+
 log = logging.getLogger(__name__)
 
 KEY_BYTES = 16
@@ -282,10 +284,9 @@ class Entry:
         self._remove_strays()
 
     def _write(self, contents: Contents) -> None:
-        partial = self.folder / "entry.json.partial"
         try:
-            partial.write_text(json.dumps(asdict(contents), indent=1))
-            partial.replace(self.folder / "entry.json")
+            with atomic_write(self.folder / "entry.json") as file:
+                file.write_text(json.dumps(asdict(contents), indent=1))
         except OSError as error:
             raise StoreFull(f"{self.store.folder}: {error.strerror or error}") from error
         self.contents = contents

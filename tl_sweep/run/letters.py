@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.config.loading import compose
 from tl_sweep.config.schema import Config
 from tl_sweep.models.catalog import architecture_label, architectures, has_norm
@@ -81,9 +82,8 @@ def train_source(config: Config, path: Path) -> float:
     heads = set(model.head_parameters())
     tensors = {n: t.cpu().contiguous() for n, t in model.module.state_dict().items() if n not in heads}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata=description)
-    partial.replace(path)
+    with atomic_write(path) as file:
+        save_file(tensors, file, metadata=description)
     return test_acc
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config, local_path
 from tl_sweep.models.catalog import architecture
@@ -101,9 +102,8 @@ def assembled_weights(config: Config) -> Path:
         if not path.exists():
             model = restore(checkpoint_of(run_id, _store_of(config)))
             tensors = {name: tensor.contiguous() for name, tensor in model.module.state_dict().items()}
-            partial = path.with_suffix(".partial")
-            save_file(tensors, partial, metadata={POOLED: str(model.pooled).lower()})
-            partial.replace(path)
+            with atomic_write(path) as file:
+                save_file(tensors, file, metadata={POOLED: str(model.pooled).lower()})
     return path
 
 

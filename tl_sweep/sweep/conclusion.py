@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.analysis import Question, nothing
 from tl_sweep.comparison.study import Excluded
@@ -108,7 +109,9 @@ def publish(study: Study, path: Path, uri: str | None, experiment: str) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(study))
+        page = render(study)
+        with atomic_write(path) as file:
+            file.write_text(page)
     except OSError as error:
         raise UserError(f"page={path}: {error.strerror}; choose another place with page=…") from error
     if uri is not None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 from PIL import Image
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.loading import from_yaml
 from tl_sweep.config.schema import Config
@@ -116,9 +117,8 @@ def _remembered(config: Config, path: Path) -> float:
         known: dict[str, float] = json.loads(path.read_text()) if path.exists() else {}
         if name not in known:
             known[name] = inference_images_per_s(config)
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps(known, indent=1))
-            partial.replace(path)
+            with atomic_write(path) as file:
+                file.write_text(json.dumps(known, indent=1))
     return known[name]
 
 

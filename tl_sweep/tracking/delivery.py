@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from tl_sweep.base.atomic_files import atomic_write, is_partial
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.secrets import masked
 from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
@@ -169,7 +170,7 @@ class Delivery:
         self._client.log_batch(self.run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
     def _end(self, event: dict[str, Any]) -> None:
-        for path in sorted(path for path in self.folder.iterdir() if path.is_file()):
+        for path in sorted(path for path in self.folder.iterdir() if path.is_file() and not is_partial(path)):
             if path.name not in self.files:
                 self._client.log_artifact(self.run_id, str(path))
                 self.files.append(path.name)
@@ -182,11 +183,9 @@ class Delivery:
     def _keep(self, offset: int) -> None:
         self.offset = offset
         self.path.parent.mkdir(exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        partial.write_text(
-            json.dumps({name: getattr(self, name) for name in ("run_id", "offset", "experiment_id", "files")})
-        )
-        partial.replace(self.path)
+        sent = {name: getattr(self, name) for name in ("run_id", "offset", "experiment_id", "files")}
+        with atomic_write(self.path) as file:
+            file.write_text(json.dumps(sent))
 
 
 class Courier(threading.Thread):

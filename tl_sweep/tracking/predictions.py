@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,10 +88,8 @@ def write_predictions(frames: Sequence[pd.DataFrame], folder: Path) -> None:
     """The whole file or none, whatever happens meanwhile."""
     import pandas as pd
 
-    path = folder / PREDICTIONS
-    partial = path.with_suffix(".partial")
-    pd.concat(frames).to_parquet(partial, index=False)
-    partial.replace(path)
+    with atomic_write(folder / PREDICTIONS) as file:
+        pd.concat(frames).to_parquet(file, index=False)
 
 
 def read_probabilities(folder: Path, split: str, class_names: Sequence[str]) -> np.ndarray:

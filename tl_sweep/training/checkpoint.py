@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.config.schema import Config, ModelConfig, PreprocessingConfig
@@ -54,7 +55,8 @@ def save_checkpoint(
     state = model.module.state_dict()
     names = list(state) if source is None else moving_tensors(model, setup.plan)
     tensors = {name: state[name].detach().cpu().contiguous() for name in names}
-    save_file(tensors, folder / TENSORS)
+    with atomic_write(folder / TENSORS) as file:
+        save_file(tensors, file)
     description = {
         "format": 1,
         "model": asdict(config.model),
@@ -63,7 +65,8 @@ def save_checkpoint(
         "source": None if source is None else {"path": str(source.path), "sha256": source.sha256},
         "pooled": model.pooled,
     }
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1))
+    with atomic_write(folder / DESCRIPTION) as file:
+        file.write_text(json.dumps(description, indent=1))
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

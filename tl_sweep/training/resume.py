@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tl_sweep.base.atomic_files import atomic_write, partial_files
 from tl_sweep.base.errors import JobFailed
 from tl_sweep.training.freeze import moving_tensors
 from tl_sweep.training.loop import load_tensors
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = 1
 KEPT = 2
+STATES = "epoch-*.pt"
 SHARE = 0.05  # of a run's time that writing states may cost: very short epochs are not kept one by one
 COUNTERS = ("epoch", "phase", "phase_epoch", "waited", "frozen")
 
@@ -75,23 +76,16 @@ class Checkpoints:
 
     def remove(self) -> None:
         """For a run that is done."""
-        for path in self._newest_first():
+        for path in [*self._newest_first(), *partial_files(self.folder, STATES)]:
             path.unlink()
 
     def _newest_first(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*.pt"), reverse=True)
+        return sorted(self.folder.glob(STATES), reverse=True)
 
     def _write(self, epoch: int, content: memoryview) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / "partial"
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.folder / f"epoch-{epoch:06d}-{_digest(content)}.pt")
-        finally:
-            partial.unlink(missing_ok=True)
+        with atomic_write(self.folder / f"epoch-{epoch:06d}-{_digest(content)}.pt") as file:
+            file.write_bytes(content)
 
 
 def snapshot(state: TrainState, setup: Setup) -> dict[str, Any]:

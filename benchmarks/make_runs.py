@@ -24,6 +24,7 @@ from tl_sweep.config.schema import Config, to_dict
 from tl_sweep.data.imageset import ImageSet
 from tl_sweep.run.inputs import open_images
 from tl_sweep.run.key import params_of, title
+from tl_sweep.tracking.names import YES, Metric, Tag
 from tl_sweep.training.rates import head_lr_of, solver_of
 
 STARTED_MS = 1_700_000_000_000
@@ -113,20 +114,20 @@ def events(
 ) -> Iterator[dict[str, object]]:
     strategy, head_lr = config.freeze.name, head_lr_of(config)
     tags = {
-        "key": folder.name,
-        "folder": str(folder.absolute()),
-        "backbone": config.model.name,
-        "strategy": strategy,
-        "init": "random" if strategy == "scratch" else "imagenet",
-        "trainable": TRAINABLE.get(strategy, "5 of 5 stages + head x 10"),
-        "solver": solver_of(config),
-        "head_lr": f"{head_lr:g}",
-        "trainable_parameters": str(PARAMETERS[strategy]),
-        "overrides": f"model={config.model.name} freeze={strategy} data.shots={config.data.shots} "
+        Tag.KEY: folder.name,
+        Tag.FOLDER: str(folder.absolute()),
+        Tag.BACKBONE: config.model.name,
+        Tag.STRATEGY: strategy,
+        Tag.INIT: "random" if strategy == "scratch" else "imagenet",
+        Tag.TRAINABLE: TRAINABLE.get(strategy, "5 of 5 stages + head x 10"),
+        Tag.SOLVER: solver_of(config),
+        Tag.HEAD_LR: f"{head_lr:g}",
+        Tag.TRAINABLE_PARAMETERS: str(PARAMETERS[strategy]),
+        Tag.OVERRIDES: f"model={config.model.name} freeze={strategy} data.shots={config.data.shots} "
         f"optim.lr_scale={config.optim.lr_scale} seed={config.seed}",
-        "data.fingerprint": world.images.fingerprint,
-        "sweep.smade": "yes",
-        "sweep": "smade",
+        Tag.DATA_FINGERPRINT: world.images.fingerprint,
+        Tag.sweep_of("smade"): YES,
+        Tag.SWEEP: "smade",
     }
     now_ms = STARTED_MS + 60_000 * number
     header = {"name": title(config), "tags": tags, "params": params_of(config), "destination": None}
@@ -135,19 +136,19 @@ def events(
     seconds = 2.0 if strategy == "all" else 20.0 + number % 7
     for epoch in range(config.epochs):
         share = 1 - 0.5 ** (epoch + 1)
-        values = {f"{split}/acc": share * hits["val"] for split in ("train", "val")}
-        values |= {f"{split}/loss": 2.3 - 2 * share * hits["val"] for split in ("train", "val")}
-        values["seconds_elapsed"] = seconds * (epoch + 1) / config.epochs
+        values = dict.fromkeys((Metric.TRAIN_ACC, Metric.VAL_ACC), share * hits["val"])
+        values |= dict.fromkeys((Metric.TRAIN_LOSS, Metric.VAL_LOSS), 2.3 - 2 * share * hits["val"])
+        values[Metric.SECONDS_ELAPSED] = seconds * (epoch + 1) / config.epochs
         yield {"event": "metrics", "time_ms": now_ms + 1000 * epoch, "step": epoch, "values": values}
     final = {
-        "best/val_acc": hits["val"],
-        "best/val_loss": 2.3 - 2 * hits["val"],
-        "best/epoch": config.epochs - 1.0,
-        "test/acc": hits["test"],
-        "test/macro_f1": hits["test"],
-        "test/calibration_error": 0.05,
-        "seconds": seconds,
-        "checkpoint_bytes": 4.0 * PARAMETERS[strategy],
+        Metric.BEST_VAL_ACC: hits["val"],
+        Metric.BEST_VAL_LOSS: 2.3 - 2 * hits["val"],
+        Metric.BEST_EPOCH: config.epochs - 1.0,
+        Metric.TEST_ACC: hits["test"],
+        Metric.TEST_MACRO_F1: hits["test"],
+        Metric.TEST_CALIBRATION_ERROR: 0.05,
+        Metric.SECONDS: seconds,
+        Metric.CHECKPOINT_BYTES: 4.0 * PARAMETERS[strategy],
     }
     yield {"event": "metrics", "time_ms": now_ms + 30_000, "step": config.epochs, "values": final}
     yield {"event": "end", "time_ms": now_ms + 30_000, "status": "FINISHED"}

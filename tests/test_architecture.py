@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tl_sweep.tracking.names import Metric, Tag
+
 ROOT = Path(__file__).parents[1]
 # A room may import from rooms of a smaller number, and from itself.
 FLOORS = {
@@ -172,6 +174,63 @@ def writes_requires_grad(tree: ast.Module) -> bool:
 
 def test_only_one_module_decides_what_learns() -> None:
     assert [module for module, tree in MODULES.items() if writes_requires_grad(tree)] == ["tl_sweep.training.freeze"]
+
+
+NAMES = {text for names in (Metric, Tag) for name, text in vars(names).items() if name.isupper()}
+DISTINCTIVE = {name for name in NAMES if re.search("[/._]", name)}
+VOCABULARY = ROOT / "tl_sweep" / "tracking" / "names.py"
+READS_TWO_VERSIONS = ROOT / "tools" / "same_results.py"  # one of them may spell the names otherwise
+USERS = sorted(
+    {
+        path
+        for folder in ("tl_sweep", "hydra_plugins", "benchmarks", "tools", "scripts")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    - {VOCABULARY, READS_TWO_VERSIONS}
+)
+
+
+def names_spelled_in(tree: ast.AST) -> Iterator[str]:
+    """Metrics and tags that are written as texts: a distinctive one anywhere, any where tags or metrics are looked up
+    or given."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(str(text)) if text in DISTINCTIVE:
+                yield text
+            case ast.Subscript(value=holder, slice=ast.Constant(str(text))) if holds_names(holder):
+                yield text
+            case ast.Call(func=ast.Attribute(value=holder, attr="get"), args=[ast.Constant(str(text)), *_]):
+                yield from [text] * holds_names(holder)
+            case ast.Compare(left=ast.Constant(str(text)), comparators=[holder]) if holds_names(holder):
+                yield text
+            case ast.keyword(arg="tags" | "metrics", value=ast.Dict(keys=keys)):
+                yield from (key.value for key in keys if isinstance(key, ast.Constant))
+
+
+def holds_names(node: ast.AST) -> bool:
+    return (isinstance(node, ast.Attribute) and node.attr in ("tags", "metrics")) or (
+        isinstance(node, ast.Name) and node.id in ("tags", "metrics")
+    )
+
+
+@pytest.mark.parametrize("path", USERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_metrics_and_tags_are_spelled_in_one_place(path: Path) -> None:
+    assert set(names_spelled_in(ast.parse(path.read_text()))) == set()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x = run.metrics['best/val_acc']",
+        "x = {'data.fingerprint': 1}",
+        "x = run.tags['key']",
+        "x = tags.get('key', '')",
+        "x = 'key' in run.tags",
+        "record.append('tags', tags={'replaced': 'yes'})",
+    ],
+)
+def test_a_name_that_is_spelled_elsewhere_is_found(line: str) -> None:
+    assert list(names_spelled_in(ast.parse(line)))
 
 
 def lines_of(module: str) -> int:

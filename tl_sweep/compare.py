@@ -27,6 +27,7 @@ from tl_sweep.base.command_line import errors_for_people, read_arguments, spelle
 from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.config.schema import OutputConfig, TrackingConfig, WeightsConfig, local_path
 from tl_sweep.sweep.conclusion import PAGE, publish, study_of, with_link
+from tl_sweep.tracking.names import Tag
 
 if TYPE_CHECKING:
     from tl_sweep.tracking.record import RunRecord
@@ -122,8 +123,8 @@ def find_runs(values: dict[str, str], uri: str | None) -> list[RunRecord]:
     runs = []
     for folder in folders_in(local_path(values["output.dir"])):
         run = Record(folder).summary()
-        if run is not None and (not values["sweep"] or f"sweep.{values['sweep']}" in run.tags):
-            runs.append(replace(run, tags=run.tags | {"folder": str(folder)}))  # it may have been moved since
+        if run is not None and (not values["sweep"] or Tag.sweep_of(values["sweep"]) in run.tags):
+            runs.append(replace(run, tags=run.tags | {Tag.FOLDER: str(folder)}))  # it may have been moved since
     return runs
 
 

@@ -18,10 +18,10 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.config.loading import from_yaml
 from tl_sweep.config.schema import Config, OutputConfig, TrackingConfig, local_path
 from tl_sweep.tracking.delivery import own_id
+from tl_sweep.tracking.names import MEASURED, Tag
 from tl_sweep.tracking.record import RECORD, Record, metric_lines
 
 DEFAULTS = {"run": "", "output.dir": str(OutputConfig.dir), "tracking.uri": str(TrackingConfig.uri)}
-MEASURED = ("seconds", "images_per_s", "peak_memory_mb", "cache/")  # of the machine, not of the result
 
 
 def main() -> None:
@@ -48,8 +48,8 @@ def recorded_files(run: str, output_dir: Path, uri: str, folder: Path) -> Path:
     if (output_dir / run / RECORD).exists():
         return output_dir / run
     tags = read_run(uri, run).tags
-    own = Path(tags.get("folder", ""))
-    if own_id(own) == tags.get("run.id"):  # not a later run of the same key
+    own = Path(tags.get(Tag.FOLDER, ""))
+    if own_id(own) == tags.get(Tag.RUN_ID):  # not a later run of the same key
         return own
     for name in (RECORD, "config.yaml"):
         download(uri, run, name, folder)
@@ -75,7 +75,7 @@ def as_it_ran(recorded: Path, uri: str) -> Config:
     summary = Record(recorded).summary()
     if summary is None or summary.status != "FINISHED":
         raise UserError(f"{recorded}: the run did not finish: there is nothing to compare with")
-    return replace(config, threads=int(summary.tags["threads"]), tracking=replace(config.tracking, uri=uri))
+    return replace(config, threads=int(summary.tags[Tag.THREADS]), tracking=replace(config.tracking, uri=uri))
 
 
 def differences(expected: list[dict[str, float]], found: list[dict[str, float]]) -> list[str]:

@@ -24,6 +24,7 @@ from tl_sweep.config.override_errors import explain
 from tl_sweep.config.schema import Config, ConfigError
 from tl_sweep.run.context import Position
 from tl_sweep.run.execute import run_once
+from tl_sweep.tracking.names import Metric
 
 ConfigStore.instance().store(name="schema", node=Config, provider="tl_sweep")
 
@@ -48,7 +49,7 @@ def task(node: DictConfig) -> float:
     if job.record is not None and job.status == "FINISHED":
         where = folder if folder.exists() else f"run {job.record.run_id}"
         print(f"finished before: {where}; resume=force runs it again", flush=True)
-        return job.record.metrics["best/val_acc"]
+        return job.record.metrics[Metric.BEST_VAL_ACC]
     return run_once(config, folder, position)
 
 

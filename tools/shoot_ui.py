@@ -21,6 +21,7 @@ from browser import Browser, started
 from tl_sweep.comparison.analysis import Question
 from tl_sweep.config.schema import TrackingConfig, WeightsConfig, local_path
 from tl_sweep.sweep.conclusion import study_of
+from tl_sweep.tracking.names import Metric
 from tl_sweep.tracking.store import compare_link, recorded_runs
 
 SIZE = (1500, 900)
@@ -89,7 +90,9 @@ def main(sweep: str, out: str, uri: str = str(TrackingConfig.uri)) -> None:
     with served(uri) as address, started() as browser:
         pages = {
             "mlflow-runs": lambda: show_runs(browser, address, experiment_id, ["scratch lr"]),
-            "mlflow-compare": lambda: show_comparison(browser, address + link[link.index("/#") :], ["best/val_acc"]),
+            "mlflow-compare": lambda: show_comparison(
+                browser, address + link[link.index("/#") :], [Metric.BEST_VAL_ACC]
+            ),
         }
         for name, show in pages.items():
             show()

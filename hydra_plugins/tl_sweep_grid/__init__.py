@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from tl_sweep.base.errors import JobFailed
 from tl_sweep.config.schema import field_paths
 from tl_sweep.sweep.grid import Job, expand_arms, lay_out, sweep_id
+from tl_sweep.tracking.names import Metric
 
 VALUES = frozenset(path for path, _ in field_paths())
 
@@ -132,5 +133,5 @@ def _as_return(job: Job) -> JobReturn:
     """What Hydra would have got from a job that had finished before."""
     assert job.record is not None
     returned = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
-    returned.return_value = job.record.metrics["best/val_acc"]
+    returned.return_value = job.record.metrics[Metric.BEST_VAL_ACC]
     return returned

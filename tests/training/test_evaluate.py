@@ -27,26 +27,26 @@ def test_loss_and_accuracy() -> None:
 def test_final_metrics_by_hand() -> None:
     # three cats, one of them taken for a dog; one dog, recognised
     measured = final_metrics(logits(0.2, 0.3, 0.6, 0.9).float(), torch.tensor([0, 0, 0, 1]), NAMES)
-    assert measured["acc"] == pytest.approx(3 / 4)
-    assert measured["recall/cat"] == pytest.approx(2 / 3)
-    assert measured["recall/dog"] == pytest.approx(1)
-    assert measured["balanced_acc"] == pytest.approx((2 / 3 + 1) / 2)
-    assert measured["macro_f1"] == pytest.approx((2 * 2 / (2 + 3) + 2 * 1 / (2 + 1)) / 2)
-    assert measured["auroc"] == pytest.approx(1)
+    assert measured["test/acc"] == pytest.approx(3 / 4)
+    assert measured["test/recall/cat"] == pytest.approx(2 / 3)
+    assert measured["test/recall/dog"] == pytest.approx(1)
+    assert measured["test/balanced_acc"] == pytest.approx((2 / 3 + 1) / 2)
+    assert measured["test/macro_f1"] == pytest.approx((2 * 2 / (2 + 3) + 2 * 1 / (2 + 1)) / 2)
+    assert measured["test/auroc"] == pytest.approx(1)
 
 
 def test_calibration_error_by_hand() -> None:
     # confidences 0.9 (right, right, wrong, wrong) fall in one bin: |0.5 - 0.9|; 0.6 (right) in another: |1 - 0.6|
     measured = final_metrics(logits(0.9, 0.9, 0.9, 0.9, 0.6).float(), torch.tensor([1, 1, 0, 0, 1]), NAMES)
-    assert measured["calibration_error"] == pytest.approx(4 / 5 * 0.4 + 1 / 5 * 0.4, abs=1e-5)
+    assert measured["test/calibration_error"] == pytest.approx(4 / 5 * 0.4 + 1 / 5 * 0.4, abs=1e-5)
 
 
 def test_classes_without_a_test_image_are_left_out() -> None:
     three = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5]])
     measured = final_metrics(three, torch.tensor([0, 1]), ("a", "b", "c"))
-    assert measured["balanced_acc"] == 1
-    assert measured["macro_f1"] == 1
-    assert "recall/c" not in measured
+    assert measured["test/balanced_acc"] == 1
+    assert measured["test/macro_f1"] == 1
+    assert "test/recall/c" not in measured
 
 
 def test_confusion_counts() -> None:

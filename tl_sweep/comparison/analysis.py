@@ -13,6 +13,7 @@ from tl_sweep.comparison.evidence import Evidence
 from tl_sweep.comparison.model_selection import Cell, choose, mean_of, merit_of
 from tl_sweep.comparison.recommendation import notes_on, recommend
 from tl_sweep.comparison.study import Comparison, Excluded, Recommendation, Row, Study, named
+from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
 MARGIN = 0.01  # of accuracy: a difference that does not matter
@@ -42,7 +43,7 @@ class Budget:
     @staticmethod
     def of(task: Sequence[Cell]) -> Budget:
         epochs = min(candidate.epochs for cell in task for candidate in cell.candidates)
-        return Budget(median(cell.mean("seconds") for cell in task), epochs)
+        return Budget(median(cell.mean(Metric.SECONDS) for cell in task), epochs)
 
 
 def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, question: Question) -> Study:
@@ -127,7 +128,7 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
         mine = {
             cell: replace(
                 _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell)),
-                val_acc=mean_of(counted[cell], "best/val_acc"),
+                val_acc=mean_of(counted[cell], Metric.BEST_VAL_ACC),
             )
             for cell in ranked
         }
@@ -165,19 +166,19 @@ def _row(
         num_test_images=len(evidence.outcomes(runs[0], "test").correct_N),
         trials=len(cell.candidates),
         stability=verdict.stability(cell, evidence),
-        val_acc=cell.mean("best/val_acc"),
+        val_acc=cell.mean(Metric.BEST_VAL_ACC),
         test_acc=statistics.accuracy(evidence.table(runs, "test")),
-        macro_f1=cell.mean("test/macro_f1"),
-        calibration_error=cell.mean("test/calibration_error"),
-        seconds=cell.mean("seconds"),
+        macro_f1=cell.mean(Metric.TEST_MACRO_F1),
+        calibration_error=cell.mean(Metric.TEST_CALIBRATION_ERROR),
+        seconds=cell.mean(Metric.SECONDS),
         trainable_parameters=trainable(cell),
-        checkpoint_bytes=cell.mean("checkpoint_bytes"),
+        checkpoint_bytes=cell.mean(Metric.CHECKPOINT_BYTES),
         inference_images_per_s=images_per_s,
         budget_s=budget.seconds,
         val_acc_at_budget=diagnosis.val_acc_after(curve, budget.seconds),
         budget_epochs=budget.epochs,
         val_acc_at_equal_epochs=max(
-            (candidate.mean("best/val_acc") for candidate in cell.candidates if candidate.epochs == budget.epochs),
+            (candidate.mean(Metric.BEST_VAL_ACC) for candidate in cell.candidates if candidate.epochs == budget.epochs),
             default=math.nan,
         ),
         vs_scratch=vs_scratch,
@@ -235,4 +236,4 @@ def _dominates(other: Row, row: Row) -> bool:
 
 
 def trainable(cell: Cell) -> int:
-    return round(fmean(int(run.tags["trainable_parameters"]) for run in cell.runs))
+    return round(fmean(int(run.tags[Tag.TRAINABLE_PARAMETERS]) for run in cell.runs))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tl_sweep.comparison.model_selection import Cell
 from tl_sweep.comparison.study import SCRATCH, Arrival, Point, Rate
+from tl_sweep.tracking.names import Metric, Tag
 
 POINT = 0.01  # of accuracy
 LAST_FIFTH = 0.8
@@ -18,10 +19,10 @@ def rates_of(cell: Cell) -> tuple[Rate, ...]:
     """The learning rates that were tried, each with its best validation accuracy over the other free settings."""
     best: dict[float, Rate] = {}
     for candidate in cell.candidates:
-        lr = candidate.runs[0].tags.get("head_lr")
+        lr = candidate.runs[0].tags.get(Tag.HEAD_LR)
         if lr is None:  # a solved head has none
             continue
-        rate = Rate(float(lr), candidate.mean("best/val_acc"), candidate is cell.chosen)
+        rate = Rate(float(lr), candidate.mean(Metric.BEST_VAL_ACC), candidate is cell.chosen)
         known = best.get(rate.lr)
         if known is None or rate.chosen or (rate.val_acc > known.val_acc and not known.chosen):
             best[rate.lr] = rate
@@ -104,11 +105,11 @@ def diagnose(cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Se
     if (
         last.train_acc < 0.9
         and last.train_acc - last.val_acc < 2 * POINT
-        and any(other.mean("best/val_acc") > cell.mean("best/val_acc") + POINT for other in freer)
+        and any(other.mean(Metric.BEST_VAL_ACC) > cell.mean(Metric.BEST_VAL_ACC) + POINT for other in freer)
     ):
         return "underfits: too much is frozen; a strategy that learns more does better"
     return ""
 
 
 def _trainable(cell: Cell) -> int:
-    return int(cell.runs[0].tags["trainable_parameters"])
+    return int(cell.runs[0].tags[Tag.TRAINABLE_PARAMETERS])

@@ -11,11 +11,12 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.evidence import Evidence
 from tl_sweep.comparison.model_selection import DEFAULTS, EXECUTION, backbone_and_strategy, value_of
 from tl_sweep.comparison.study import Excluded
+from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
 FEWEST_IMAGES = 2  # of which can be told how much they differ
-NEEDED = ("best/val_acc", "best/val_loss", "test/acc")
-NEEDED_TAGS = ("backbone", "strategy", "trainable", "trainable_parameters", "data.fingerprint")
+NEEDED = (Metric.BEST_VAL_ACC, Metric.BEST_VAL_LOSS, Metric.TEST_ACC)
+NEEDED_TAGS = (Tag.BACKBONE, Tag.STRATEGY, Tag.TRAINABLE, Tag.TRAINABLE_PARAMETERS, Tag.DATA_FINGERPRINT)
 NEEDED_PARAMS = ("data.name", "data.image_size", "model.weights", "epochs", "seed")
 DEFINITION = ("data.name", "data.root", "data.split_seed", "data.group", "data.duplicates", "data.skip_unreadable")
 DRAWN = [key for key in DEFAULTS if key.startswith("data.") and key not in EXECUTION]
@@ -45,7 +46,7 @@ def datasets_of(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     different files have one name."""
     contents: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for run in runs:
-        contents[_short(run)][run.params.get("data.root", "")].add(run.tags.get("data.fingerprint", ""))
+        contents[_short(run)][run.params.get("data.root", "")].add(run.tags.get(Tag.DATA_FINGERPRINT, ""))
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
         clash = not set.intersection(*contents[_short(run)].values())
@@ -61,7 +62,7 @@ def _short(run: RunRecord) -> str:
 def _defect(run: RunRecord, evidence: Evidence) -> tuple[str, str]:
     """Why this run cannot be compared, whatever the others are, and what of that is the run's own; empty if it can."""
     if run.status != "FINISHED":
-        return UNFINISHED.get(run.status, run.status.lower()), run.tags.get("error", "").partition("\n")[0]
+        return UNFINISHED.get(run.status, run.status.lower()), run.tags.get(Tag.ERROR, "").partition("\n")[0]
     unknown = [
         *(name for name in NEEDED_TAGS if name not in run.tags),
         *(n for n in NEEDED_PARAMS if n not in run.params),
@@ -86,14 +87,16 @@ Kept = tuple[list[RunRecord], list[tuple[str, RunRecord]]]
 
 def _once(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
     """Of runs that mean the same, the newest."""
-    return _newest(runs, lambda run: run.tags.get("key", run.name), lambda run: run.name, "a newer run means the same")
+    return _newest(
+        runs, lambda run: run.tags.get(Tag.KEY, run.name), lambda run: run.name, "a newer run means the same"
+    )
 
 
 def _same_files(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
     return _newest(
         runs,
         _definition,
-        lambda run: run.tags.get("data.fingerprint", ""),
+        lambda run: run.tags.get(Tag.DATA_FINGERPRINT, ""),
         "other files, or other labels, than the newest runs on this data set had",
     )
 
@@ -110,7 +113,7 @@ def _same_val(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
 
 def _same_weights(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
     why = "started from other weights than the newest run with weights of this name did"
-    return _newest(runs, _source, lambda run: run.tags.get("weights.sha256", ""), why)
+    return _newest(runs, _source, lambda run: run.tags.get(Tag.WEIGHTS_SHA256, ""), why)
 
 
 def _same_meaning(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
@@ -119,7 +122,7 @@ def _same_meaning(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
 
 
 def _configured(run: RunRecord) -> tuple[str, ...]:
-    what = (*backbone_and_strategy(run), run.tags.get("data.fingerprint", ""))
+    what = (*backbone_and_strategy(run), run.tags.get(Tag.DATA_FINGERPRINT, ""))
     return (*what, *(value_of(run, key) for key in sorted(run.params.keys() - EXECUTION)))
 
 
@@ -129,8 +132,8 @@ def _draw(run: RunRecord) -> tuple[str, ...]:
 
 
 def _source(run: RunRecord) -> tuple[str, ...]:
-    has_weights = "weights" if "weights.sha256" in run.tags else "none"
-    return run.tags["backbone"], run.params.get("model.weights", "null"), has_weights
+    has_weights = "weights" if Tag.WEIGHTS_SHA256 in run.tags else "none"
+    return run.tags[Tag.BACKBONE], run.params.get("model.weights", "null"), has_weights
 
 
 def _definition(run: RunRecord) -> tuple[str, ...]:

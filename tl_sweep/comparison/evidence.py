@@ -13,6 +13,7 @@ import numpy as np
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.study import Mistake, Point
+from tl_sweep.tracking.names import Metric
 from tl_sweep.tracking.predictions import PREDICTIONS, PROBABILITY, Outcomes, read_outcomes, test_frame
 from tl_sweep.tracking.record import RECORD, RunRecord, metric_lines
 
@@ -109,12 +110,18 @@ class Evidence:
         by_epoch: dict[int, list[dict[str, float]]] = {}
         for run in runs:
             for line in metric_lines(self.locate(run, RECORD).parent):
-                if "val/acc" in line:
+                if Metric.VAL_ACC in line:
                     by_epoch.setdefault(int(line["step"]) + 1, []).append(line)
         return tuple(_point(epoch, lines) for epoch, lines in sorted(by_epoch.items()))
 
 
-POINT = {"seconds": "seconds_elapsed", **{f"{s}_{q}": f"{s}/{q}" for s in ("train", "val") for q in ("loss", "acc")}}
+POINT = {  # its fields, and the metrics that they are means of
+    "seconds": Metric.SECONDS_ELAPSED,
+    "train_loss": Metric.TRAIN_LOSS,
+    "train_acc": Metric.TRAIN_ACC,
+    "val_loss": Metric.VAL_LOSS,
+    "val_acc": Metric.VAL_ACC,
+}
 
 
 def _point(epoch: int, lines: list[dict[str, float]]) -> Point:

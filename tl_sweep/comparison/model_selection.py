@@ -12,6 +12,7 @@ from statistics import fmean
 
 from tl_sweep.comparison.study import NO_SOURCE, SCRATCH
 from tl_sweep.config.schema import field_paths, text_of
+from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
 SEEDS = ("seed", "data.subset_seed")
@@ -33,7 +34,7 @@ def mean_of(runs: Sequence[RunRecord], metric: str) -> float:
 
 def merit_of(runs: Sequence[RunRecord]) -> Merit:
     """What is maximised: mean validation accuracy (sums differ in their last bits: rounded), then minus loss."""
-    return round(mean_of(runs, "best/val_acc"), 9), -mean_of(runs, "best/val_loss")
+    return round(mean_of(runs, Metric.BEST_VAL_ACC), 9), -mean_of(runs, Metric.BEST_VAL_LOSS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ class Cell:
     @property
     def is_control(self) -> bool:
         """Random features, frozen: what a source has to beat."""
-        return bool(self.runs[0].tags.get("control"))
+        return bool(self.runs[0].tags.get(Tag.CONTROL))
 
     @property
     def freezes_a_number(self) -> bool:
@@ -104,7 +105,7 @@ class Cell:
 
     @property
     def learns_only_the_head(self) -> bool:
-        phases = self.runs[0].tags.get("trainable", "").split(", ")
+        phases = self.runs[0].tags.get(Tag.TRAINABLE, "").split(", ")
         return all(phase.startswith("head x") for phase in phases)
 
     def mean(self, metric: str) -> float:
@@ -156,7 +157,7 @@ def sources_of(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[str, st
     found: dict[tuple[str, str], tuple[str, str]] = {}
     for run in runs:
         if has_source(run):
-            found.setdefault(_weights_of(run), (run.tags["backbone"], run.params.get(WEIGHTS, "null")))
+            found.setdefault(_weights_of(run), (run.tags[Tag.BACKBONE], run.params.get(WEIGHTS, "null")))
     return found
 
 
@@ -179,7 +180,7 @@ def has_source(run: RunRecord) -> bool:
 
 
 def _weights_of(run: RunRecord) -> tuple[str, str]:
-    return run.tags["backbone"], run.tags.get("weights.sha256", run.params.get(WEIGHTS, "null"))
+    return run.tags[Tag.BACKBONE], run.tags.get(Tag.WEIGHTS_SHA256, run.params.get(WEIGHTS, "null"))
 
 
 def _chosen(backbone: str, strategy: str, axes: Values, settings: Mapping[Values, Mapping[Values, RunRecord]]) -> Cell:
@@ -217,9 +218,9 @@ def backbone_and_strategy(run: RunRecord) -> tuple[str, str]:
     """The backbone, marked where its hidden linear layers are left out; the strategy with the number of frozen stages
     for ``depth``, and the control marked as such."""
     frozen = run.params.get("freeze.frozen_stages", "null")
-    backbone = run.tags["backbone"] + (" (pooled)" if run.tags.get("pooled") else "")
-    name = run.tags["strategy"] + ("" if frozen == "null" else f" {frozen}")
-    return backbone, f"{name} (random features)" if run.tags.get("control") else name
+    backbone = run.tags[Tag.BACKBONE] + (" (pooled)" if run.tags.get(Tag.POOLED) else "")
+    name = run.tags[Tag.STRATEGY] + ("" if frozen == "null" else f" {frozen}")
+    return backbone, f"{name} (random features)" if run.tags.get(Tag.CONTROL) else name
 
 
 def seed_of(run: RunRecord) -> Values:

@@ -14,6 +14,7 @@ from tl_sweep.comparison.study import Arrival, Comparison, Interval, Recommendat
 from tl_sweep.comparison.task import line_of, task_of
 from tl_sweep.comparison.verdict import best_of, scratch_of
 from tl_sweep.config.schema import field_paths
+from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
 FEW_TRIALS = 3
@@ -77,7 +78,7 @@ def name_in(row: Row, rows: Collection[Row]) -> str:
 def options_of(cell: Cell) -> str:
     """Its strategy and source, as they are typed."""
     run = cell.runs[0]
-    words = [f"freeze={run.tags['strategy']}"]
+    words = [f"freeze={run.tags[Tag.STRATEGY]}"]
     if (frozen := run.params.get("freeze.frozen_stages", "null")) != "null":
         words.append(f"freeze.frozen_stages={frozen}")
     random = run.params.get(WEIGHTS) == "null" and not cell.is_scratch
@@ -192,7 +193,7 @@ def command_of(cell: Cell) -> str:
     drawn = [] if follow else [f"data.subset_seed={','.join(dict.fromkeys(subset for _, subset in pairs))}"]
     seeds = ",".join(dict.fromkeys(run.params["seed"] for run in cell.runs))
     dropped = NOT_THE_SETTING | {"data.subset_seed"} if drawn else NOT_THE_SETTING
-    overrides = WORDS.findall(cell.runs[0].tags.get("overrides", ""))
+    overrides = WORDS.findall(cell.runs[0].tags.get(Tag.OVERRIDES, ""))
     kept = [shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] not in dropped]
     kept = [word for word in kept if not word.startswith("hydra")]
     return " ".join(["python -m tl_sweep.train -m", *kept, *drawn, f"seed={seeds}"])
@@ -247,9 +248,9 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
 
 
 def _machine(run: RunRecord) -> str:
-    where = run.tags.get("device", "")
-    threads = f", {run.tags['threads']} threads" if where == "cpu" and "threads" in run.tags else ""
-    return f"{run.tags.get('host', 'an unknown machine')} ({where}{threads})"
+    where = run.tags.get(Tag.DEVICE, "")
+    threads = f", {run.tags[Tag.THREADS]} threads" if where == "cpu" and Tag.THREADS in run.tags else ""
+    return f"{run.tags.get(Tag.HOST, 'an unknown machine')} ({where}{threads})"
 
 
 def _error_of_choice(row: Row) -> float:
@@ -261,8 +262,10 @@ def _error_of_choice(row: Row) -> float:
 
 def _leads(candidate: Candidate, chosen: Cell) -> bool:
     """Whether it is better on validation over the seeds that both have."""
-    theirs = {seed_of(run): run.metrics["best/val_acc"] for run in chosen.runs}
-    gains = [run.metrics["best/val_acc"] - theirs[seed_of(run)] for run in candidate.runs if seed_of(run) in theirs]
+    theirs = {seed_of(run): run.metrics[Metric.BEST_VAL_ACC] for run in chosen.runs}
+    gains = [
+        run.metrics[Metric.BEST_VAL_ACC] - theirs[seed_of(run)] for run in candidate.runs if seed_of(run) in theirs
+    ]
     return bool(gains) and sum(gains) > 0
 
 
@@ -302,4 +305,4 @@ def _shared_features(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
 
 
 def _computed_no_feature(run: RunRecord) -> bool:
-    return run.metrics.get("cache/hit_rows", 0) > 0 and run.metrics.get("cache/missed_rows", 0) == 0
+    return run.metrics.get(Metric.CACHE_HIT_ROWS, 0) > 0 and run.metrics.get(Metric.CACHE_MISSED_ROWS, 0) == 0

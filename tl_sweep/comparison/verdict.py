@@ -12,6 +12,7 @@ from tl_sweep.comparison.evidence import Evidence
 from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Cell, common_seeds, mean_of, merit_of, seed_of
 from tl_sweep.comparison.statistics import LEVEL, MOST_IMAGES, MOST_SEEDS, Effects
 from tl_sweep.comparison.study import Comparison, Interval, Need
+from tl_sweep.tracking.names import Metric
 from tl_sweep.tracking.record import RunRecord
 
 
@@ -197,7 +198,7 @@ def _chosen_again(rivals: Sequence[Sequence[RunRecord]], chosen: int, evidence: 
         return math.nan
     correct = [list(evidence.table(same_seed, "val")) for same_seed in zip(*rivals, strict=True)]
     sets = [evidence.image_set(run, "val") for run in rivals[0]]  # one for all seeds where data.subset_seed is fixed
-    losses = [mean_of(runs, "best/val_loss") for runs in rivals]
+    losses = [mean_of(runs, Metric.BEST_VAL_LOSS) for runs in rivals]
     return statistics.chosen_share(correct, losses, chosen, [sets.index(number) for number in sets])
 
 

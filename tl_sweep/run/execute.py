@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tl_sweep.base.command_line import Terminated, terminable
 from tl_sweep.config.schema import Config
 from tl_sweep.run.context import Position, destination_of
+from tl_sweep.tracking.names import Metric
 
 if TYPE_CHECKING:
     from tl_sweep.array_store.store import RowStore
@@ -54,7 +55,7 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
         tracker.close(status, reason)
     Checkpoints(folder / STATE).remove()
     print(job_line(title(config), position, metrics, tracker.run_id), flush=True)
-    return metrics["best/val_acc"]
+    return metrics[Metric.BEST_VAL_ACC]
 
 
 def train_and_test(
@@ -86,7 +87,7 @@ def train_and_test(
     with EpochProgress(title(config), config.epochs, position) as progress:
         for record in fit(run.state, run.setup):
             elapsed_s = time.perf_counter() - started_s
-            tracker.metrics(record.metrics | {"seconds_elapsed": elapsed_s}, record.epoch)
+            tracker.metrics(record.metrics | {Metric.SECONDS_ELAPSED: elapsed_s}, record.epoch)
             checkpoints.save(run.state, run.setup, elapsed_s)
             log.info("epoch %d: %s", record.epoch + 1, record)
             progress.show(record)
@@ -108,7 +109,7 @@ def run_once(config: Config, folder: Path, position: Position) -> float:
             put_aside(folder)
         elif earlier is not None and earlier.status == "FINISHED":
             adopt(folder, position.sweep_id)
-            return earlier.metrics["best/val_acc"]
+            return earlier.metrics[Metric.BEST_VAL_ACC]
         folder.mkdir(parents=True, exist_ok=True)
         with log_to(folder / "run.log"):
             return run_job(config, folder, position)

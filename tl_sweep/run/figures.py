@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from tl_sweep.tracking.names import Metric
+
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
 
 
@@ -34,10 +36,14 @@ def curves(records: list[dict[str, float]], path: Path) -> None:
     """Loss and accuracy per epoch, from a record per step: ``{"step": 0, "train/loss": …}``."""
     figure = Figure(figsize=(8, 3))
     figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.95, wspace=0.25)
-    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
-        for split in ("train", "val"):
-            points = [(r["step"] + 1, r[f"{split}/{quantity}"]) for r in records if f"{split}/{quantity}" in r]
+    panels = {
+        "cross-entropy (nats)": {"train": Metric.TRAIN_LOSS, "val": Metric.VAL_LOSS},
+        "accuracy": {"train": Metric.TRAIN_ACC, "val": Metric.VAL_ACC},
+    }
+    for axes, (quantity, metrics) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        for split, metric in metrics.items():
+            points = [(record["step"] + 1, record[metric]) for record in records if metric in record]
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else None, label=split)
-        axes.set(xlabel="epoch", ylabel="accuracy" if quantity == "acc" else "cross-entropy (nats)")
+        axes.set(xlabel="epoch", ylabel=quantity)
         axes.legend()
     figure.savefig(path, dpi=80)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import TrackingConfig
 from tl_sweep.tracking.delivery import own_id
+from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import RunRecord
 from tl_sweep.tracking.store import download, read_run
 
@@ -49,12 +50,12 @@ class Files:
         Raises:
             UserError: it is neither here nor in the store, or its folder may not be read.
         """
-        folder = Path(run.tags.get("folder", ""))
+        folder = Path(run.tags.get(Tag.FOLDER, ""))
         own = folder / name
         try:
             if folder not in self.ids:
                 self.ids[folder] = own_id(folder)
-            is_own = run.tags.get("run.id", self.ids[folder]) == self.ids[folder]  # not a later run's of its key
+            is_own = run.tags.get(Tag.RUN_ID, self.ids[folder]) == self.ids[folder]  # not a later run's of its key
             if is_own and own.exists():
                 return own
         except PermissionError as error:

@@ -19,6 +19,7 @@ from tl_sweep.config.schema import Config, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.files import description_of
 from tl_sweep.run.key import params_of, title
+from tl_sweep.tracking.names import YES, Tag
 from tl_sweep.tracking.record import RunHeader
 from tl_sweep.training.freeze import Phase, trainable_parameters
 from tl_sweep.training.rates import head_lr_of, solver_of
@@ -33,7 +34,7 @@ PACKAGES = ("tl-sweep", "torch", "torchvision", "hydra-core", "mlflow", "numpy")
 def header(folder: Path, config: Config, run: Run, position: Position) -> RunHeader:
     return RunHeader(
         name=title(config),
-        tags={"key": folder.name, "folder": str(folder), **_tags(config, run, position)},
+        tags={Tag.KEY: folder.name, Tag.FOLDER: str(folder), **_tags(config, run, position)},
         params=params_of(config),
         data={
             "name": run.images.name,
@@ -57,31 +58,31 @@ def counts(run: Run) -> dict[str, int]:
 def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
     model, head_lr = run.state.model, head_lr_of(config)
     tags = {
-        "backbone": architecture_label(config.model),
-        "pooled": "yes" if model.pooled else "",
-        "strategy": config.freeze.name,
-        "init": text_of(config.model.weights) if run.weights else "random",
-        "trainable": ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
-        "solver": solver_of(config),
-        "head_lr": "" if head_lr is None else f"{head_lr:g}",
-        "control": "random features" if _learns_only_the_head(run) and run.weights is None else "",
-        "trainable_parameters": str(max(_count(run, phase) for phase in run.setup.plan)),
-        "parameters_per_stage": json.dumps(_parameters_per_stage(run)),
-        "overrides": masked(" ".join(position.overrides)),
-        "data.fingerprint": run.images.fingerprint,
-        "data.split": run.splits.digest,
+        Tag.BACKBONE: architecture_label(config.model),
+        Tag.POOLED: YES if model.pooled else "",
+        Tag.STRATEGY: config.freeze.name,
+        Tag.INIT: text_of(config.model.weights) if run.weights else "random",
+        Tag.TRAINABLE: ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
+        Tag.SOLVER: solver_of(config),
+        Tag.HEAD_LR: "" if head_lr is None else f"{head_lr:g}",
+        Tag.CONTROL: "random features" if _learns_only_the_head(run) and run.weights is None else "",
+        Tag.TRAINABLE_PARAMETERS: str(max(_count(run, phase) for phase in run.setup.plan)),
+        Tag.PARAMETERS_PER_STAGE: json.dumps(_parameters_per_stage(run)),
+        Tag.OVERRIDES: masked(" ".join(position.overrides)),
+        Tag.DATA_FINGERPRINT: run.images.fingerprint,
+        Tag.DATA_SPLIT: run.splits.digest,
         **_weights_tags(run),
-        "device": str(run.setup.compute.device),
-        "precision": run.setup.compute.precision,
-        "threads": str(torch.get_num_threads()),
-        "host": socket.gethostname(),
-        "pid": str(os.getpid()),
-        "python": platform.python_version(),
-        **{f"version.{package}": version(package) for package in PACKAGES},
+        Tag.DEVICE: str(run.setup.compute.device),
+        Tag.PRECISION: run.setup.compute.precision,
+        Tag.THREADS: str(torch.get_num_threads()),
+        Tag.HOST: socket.gethostname(),
+        Tag.PID: str(os.getpid()),
+        Tag.PYTHON: platform.python_version(),
+        **{Tag.version_of(package): version(package) for package in PACKAGES},
         **git_state(),
     }
     if position.sweep_id:
-        tags |= {f"sweep.{position.sweep_id}": "yes", "sweep": position.sweep_id}
+        tags |= {Tag.sweep_of(position.sweep_id): YES, Tag.SWEEP: position.sweep_id}
     return {name: text for name, text in tags.items() if text}
 
 
@@ -96,7 +97,7 @@ def git_state() -> dict[str, str]:
     """Commit and dirty flag of the checkout that the command was started in; empty outside one."""
     try:
         commit = _git("rev-parse", "HEAD")
-        return {"mlflow.source.git.commit": commit, "git.dirty": "yes" if _git("status", "--porcelain") else "no"}
+        return {Tag.GIT_COMMIT: commit, Tag.GIT_DIRTY: YES if _git("status", "--porcelain") else "no"}
     except (OSError, subprocess.CalledProcessError):
         return {}
 
@@ -119,7 +120,7 @@ def _weights_tags(run: Run) -> dict[str, str]:
     if run.weights is None:
         return {}
     described = description_of(run.weights.path)
-    return {"weights.sha256": run.weights.sha256} | {f"weights.{name}": text for name, text in described.items()}
+    return {Tag.WEIGHTS_SHA256: run.weights.sha256} | {Tag.weights_of(name): text for name, text in described.items()}
 
 
 def _count(run: Run, phase: Phase) -> int:

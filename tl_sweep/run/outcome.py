@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tl_sweep.config.schema import Config
 from tl_sweep.run import figures
+from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.predictions import PREDICTIONS, prediction_frame, read_probabilities, write_predictions
 from tl_sweep.tracking.record import metric_lines
 from tl_sweep.training.checkpoint import TENSORS, save_checkpoint
@@ -50,26 +51,26 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Out
         write_predictions(frames, folder)
     names, test_labels_N = run.images.class_names, run.test.labels_N.cpu()
     logits_NK = log_probabilities(folder, "test", names)
-    metrics = {f"test/{name}": value for name, value in final_metrics(logits_NK, test_labels_N, names).items()}
+    metrics = final_metrics(logits_NK, test_labels_N, names)
     metrics |= {
-        "best/val_acc": best.val_acc,
-        "best/val_loss": best.val_loss,
-        "best/epoch": float(best.epoch),
-        "peak_memory_mb": peak_memory_mb(setup.compute.device),
-        "seconds": seconds,
+        Metric.BEST_VAL_ACC: best.val_acc,
+        Metric.BEST_VAL_LOSS: best.val_loss,
+        Metric.BEST_EPOCH: float(best.epoch),
+        Metric.PEAK_MEMORY_MB: peak_memory_mb(setup.compute.device),
+        Metric.SECONDS: seconds,
     }
     figures.confusion(confusion_counts(logits_NK, test_labels_N), names, folder / "confusion.png")
     figures.curves(metric_lines(folder), folder / "curves.png")
     save_checkpoint(folder, config, names, run.weights, model, setup)
-    metrics["checkpoint_bytes"] = float((folder / TENSORS).stat().st_size)
+    metrics[Metric.CHECKPOINT_BYTES] = float((folder / TENSORS).stat().st_size)
     frozen = frozen_tensors(model, always_frozen)
     usage = setup.cache.usage
     return Outcome(
         metrics | usage_metrics(usage),
         {
-            "frozen.sha256": fingerprint(frozen),
-            "frozen.tensors": str(len(frozen)),
-            "cache": "; ".join(usage.decisions),
+            Tag.FROZEN_SHA256: fingerprint(frozen),
+            Tag.FROZEN_TENSORS: str(len(frozen)),
+            Tag.CACHE: "; ".join(usage.decisions),
         },
     )
 

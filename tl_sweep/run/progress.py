@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
+from tl_sweep.tracking.names import Metric
+
 if TYPE_CHECKING:
     from tl_sweep.run.context import Position
     from tl_sweep.training.state import EpochRecord
@@ -69,7 +71,7 @@ class EpochProgress(Bar):
         self.task = self.bar.add_task(f"{place(position)}{title}", total=epochs, note="")
 
     def show(self, record: EpochRecord) -> None:
-        note = f"val acc {record.metrics['val/acc']:.3f}"
+        note = f"val acc {record.metrics[Metric.VAL_ACC]:.3f}"
         self.bar.update(self.task, completed=record.epoch + 1, note=note)
         progress_log.info("", extra={"epoch": Epoch(self.title, record.epoch + 1, self.epochs)})
 
@@ -89,8 +91,8 @@ def place(position: Position) -> str:
 def job_line(title: str, position: Position, metrics: dict[str, float], run_id: str) -> str:
     """The job's line: ``[3/12] early lr0.001 e10 resnet18 s0: val 0.912, test 0.903, 12.1 s; about 2 min left``."""
     line = (
-        f"{place(position)}{title}: val {metrics['best/val_acc']:.3f}, test {metrics['test/acc']:.3f}, "
-        f"{metrics['seconds']:.1f} s" + (f" (run {run_id})" if run_id else "")
+        f"{place(position)}{title}: val {metrics[Metric.BEST_VAL_ACC]:.3f}, test {metrics[Metric.TEST_ACC]:.3f}, "
+        f"{metrics[Metric.SECONDS]:.1f} s" + (f" (run {run_id})" if run_id else "")
     )
     return line + _time_left(position)
 

@@ -12,9 +12,10 @@ from tl_sweep.models.weights.files import WeightsFile, description_of, verified
 from tl_sweep.models.weights.resolve import EMBEDDED, WeightsSource, resolve
 from tl_sweep.run.context import Start
 from tl_sweep.run.letters import RECIPE, source_config, train_source
+from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.store import read_run
 
-POOLED = "pooled"  # in a file's description, and as a tag of runs
+POOLED = "pooled"  # in a file's description
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -38,7 +39,7 @@ def uses_pooled_head(config: Config) -> bool:
         case "run":
             assert source.run_id is not None
             recorded = read_run(_store_of(config), source.run_id)
-            return POOLED in recorded.tags or recorded.params.get("model.weights") in EMBEDDED
+            return Tag.POOLED in recorded.tags or recorded.params.get("model.weights") in EMBEDDED
         case "file":
             return source.path is not None and description_of(source.path).get(POOLED) == "true"
         case _:

@@ -17,6 +17,7 @@ from tl_sweep.models.catalog import architecture_label
 from tl_sweep.run.key import title
 from tl_sweep.run.progress import duration
 from tl_sweep.sweep.grid import Grid, Job
+from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
 MOST_LISTED = 40
@@ -80,7 +81,7 @@ def finished_in(output_dir: Path) -> list[Past]:
         record = Record(folder).summary()
         if record is not None and record.status == "FINISHED":
             size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-            found.append(Past(record, record.metrics["seconds"] / int(record.params["epochs"]), size))
+            found.append(Past(record, record.metrics[Metric.SECONDS] / int(record.params["epochs"]), size))
     return found
 
 
@@ -90,8 +91,8 @@ def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
     alike = [
         run
         for run in past
-        if run.record.tags["backbone"] == architecture_label(job.config.model)
-        and run.record.tags["strategy"] == job.config.freeze.name
+        if run.record.tags[Tag.BACKBONE] == architecture_label(job.config.model)
+        and run.record.tags[Tag.STRATEGY] == job.config.freeze.name
         and all(run.record.params.get(key) == value for key, value in values.items())
     ]
     if not alike:

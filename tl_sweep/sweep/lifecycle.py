@@ -12,6 +12,7 @@ from tl_sweep.run.key import run_folder
 from tl_sweep.sweep.grid import Grid, Job, recall_from_store
 from tl_sweep.sweep.preflight import make_ready
 from tl_sweep.tracking.delivery import send_waiting
+from tl_sweep.tracking.names import YES, Tag
 from tl_sweep.tracking.record import adopt, close_dead, hold
 from tl_sweep.tracking.store import StoreAway, set_tags, warn_away
 
@@ -62,7 +63,7 @@ def _adopt(job: Job, sweep: str) -> None:
             adopt(folder, sweep)
     elif job.config.tracking.uri is not None:
         with suppress(StoreAway):  # the run stays what it is; the table has it all the same
-            set_tags(job.config.tracking.uri, job.record.run_id, {f"sweep.{sweep}": "yes"})
+            set_tags(job.config.tracking.uri, job.record.run_id, {Tag.sweep_of(sweep): YES})
 
 
 def _counts(grid: Grid) -> str:

@@ -25,6 +25,7 @@ from tl_sweep.models.catalog import architecture_label
 from tl_sweep.run.finished import Files
 from tl_sweep.run.inputs import images_at_hand
 from tl_sweep.run.weights import uses_pooled_head
+from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import RunRecord
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Pictures:
 
     def __call__(self, run: RunRecord, image_id: str) -> str:
         """As a data URI (JPEG, at most 96 px); empty where it is not at hand."""
-        fingerprint = run.tags["data.fingerprint"]
+        fingerprint = run.tags[Tag.DATA_FINGERPRINT]
         if fingerprint not in self.opened:
             self.opened[fingerprint] = self._open(run)
         at_hand = self.opened[fingerprint]
@@ -75,7 +76,7 @@ class Pictures:
             images = images_at_hand(config_of(run, self.files))
         except UserError:  # its folder is elsewhere, or gone
             return None
-        if images is None or images.fingerprint != run.tags["data.fingerprint"]:
+        if images is None or images.fingerprint != run.tags[Tag.DATA_FINGERPRINT]:
             return None
         return images, {name: place for place, name in enumerate(images.ids)}
 
@@ -100,7 +101,7 @@ class Speeds:
 
     def __call__(self, run: RunRecord) -> float:
         """nan where the run's configuration is gone."""
-        network = (run.tags["backbone"], run.params["data.image_size"], run.params["model.weights"])
+        network = (run.tags[Tag.BACKBONE], run.params["data.image_size"], run.params["model.weights"])
         if network not in self.known:
             try:
                 self.known[network] = _remembered(config_of(run, self.files), self.files.weights_dir.parent / SPEEDS)

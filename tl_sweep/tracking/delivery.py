@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from tl_sweep.base.atomic_files import atomic_write, is_partial
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.secrets import masked
+from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
 from tl_sweep.tracking.store import (
     StoreAway,
@@ -112,7 +113,7 @@ class Delivery:
     def beat(self) -> None:
         """Tell the store that the run lives."""
         if self.run_id:
-            self._client.set_tag(self.run_id, "heartbeat", str(int(time.time())))
+            self._client.set_tag(self.run_id, Tag.HEARTBEAT, str(int(time.time())))
 
     @cached_property
     def _client(self):  # type: ignore[no-untyped-def]
@@ -140,13 +141,13 @@ class Delivery:
         self.experiment_id = experiment_id(client, where.uri, where.experiment)
         self.run_id = self.run_id or find_run(client, self.experiment_id, event["id"])
         if not self.run_id:
-            tags = event["tags"] | {"run.id": event["id"]}
+            tags = event["tags"] | {Tag.RUN_ID: event["id"]}
             run = client.create_run(self.experiment_id, event["time_ms"], tags, event["name"])
             self.run_id = run.info.run_id
             self._keep(self.offset)
         else:
             client.update_run(self.run_id, status="RUNNING")
-            self._tags(event["tags"] | {"error": ""})
+            self._tags(event["tags"] | {Tag.ERROR: ""})
         known = client.get_run(self.run_id).data.params  # never to be changed; an attempt may have other settings
         new = [Param(name, text) for name, text in event["params"].items() if name not in known]
         client.log_batch(self.run_id, params=new)
@@ -177,7 +178,7 @@ class Delivery:
                 self._keep(self.offset)
         self.files = []  # another attempt would send its own
         if "error" in event:
-            self._tags({"error": masked(event["error"])})
+            self._tags({Tag.ERROR: masked(event["error"])})
         self._client.set_terminated(self.run_id, event["status"], event["time_ms"])
 
     def _keep(self, offset: int) -> None:
@@ -251,7 +252,7 @@ def send_waiting(output_dir: Path, destination: Destination, *, everything: bool
     result = Sent()
     with store_errors(destination.uri):
         stored = search(destination.uri, destination.experiment, "") if everything else ()
-        there = {run.tags.get("run.id") for run in stored}
+        there = {run.tags.get(Tag.RUN_ID) for run in stored}
     for folder in (*folders_in(output_dir), *folders_in(output_dir / REPLACED)):
         delivery = Delivery(folder, destination)
         if everything and own_id(folder) not in there:

@@ -18,6 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tl_sweep.base.errors import JobFailed
+from tl_sweep.tracking.names import YES, Tag
 
 RECORD = "record.jsonl"
 STATE = "state"  # a subfolder for what is needed while a run is not done; no artifact
@@ -55,7 +56,7 @@ class RunRecord:
     @property
     def name(self) -> str:
         """What a person finds it by: MLflow's id, or its key where no store has it."""
-        return self.run_id or self.tags.get("key", "")
+        return self.run_id or self.tags.get(Tag.KEY, "")
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,13 @@ class Record:
             match event["event"]:
                 case "start":
                     status, started_s = "RUNNING", event["time_ms"] / 1000
-                    params, tags = event["params"], tags | event["tags"] | {"error": ""}
+                    params, tags = event["params"], tags | event["tags"] | {Tag.ERROR: ""}
                 case "metrics":
                     metrics |= event["values"]
                 case "tags":
                     tags |= event["tags"]
                 case "end":
-                    status, tags["error"] = event["status"], event.get("error", "")
+                    status, tags[Tag.ERROR] = event["status"], event.get("error", "")
         return RunRecord("", status, params, tags, metrics, started_s) if status else None
 
 
@@ -191,11 +192,11 @@ def _close_if_dead(folder: Path) -> bool:
 
 def adopt(folder: Path, sweep: str) -> None:
     """Let a finished run belong to another sweep, too. Only for who holds the run's lock."""
-    record, tag = Record(folder), f"sweep.{sweep}"
+    record, tag = Record(folder), Tag.sweep_of(sweep)
     summary = record.summary()
-    if sweep and summary is not None and summary.tags.get(tag) != "yes":
+    if sweep and summary is not None and summary.tags.get(tag) != YES:
         record.mend()
-        record.append("tags", tags={tag: "yes"})
+        record.append("tags", tags={tag: YES})
 
 
 def put_aside(folder: Path) -> Path:
@@ -204,7 +205,7 @@ def put_aside(folder: Path) -> Path:
     record.mend()
     if status_of(folder) == "RUNNING":
         record.append("end", status="KILLED")
-    record.append("tags", tags={"replaced": "yes"})
+    record.append("tags", tags={Tag.REPLACED: YES})
     while (aside := folder.parent / REPLACED / f"{folder.name}-{number}").exists():
         number += 1
     aside.parent.mkdir(exist_ok=True)

@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.base.secrets import masked
+from tl_sweep.tracking.names import YES, Tag
 from tl_sweep.tracking.record import RunRecord
 
 if TYPE_CHECKING:
@@ -254,14 +255,14 @@ def _open_without_mlflow(database: Path) -> None:
 
 def find_run(client, experiment: str, own_id: str) -> str:  # type: ignore[no-untyped-def]
     """MLflow's id of the run whose own id this is; empty where the store has none. experiment: MLflow's id of it."""
-    found = client.search_runs([experiment], f"tags.`run.id` = '{own_id}'", max_results=1)
+    found = client.search_runs([experiment], f"tags.`{Tag.RUN_ID}` = '{own_id}'", max_results=1)
     return str(found[0].info.run_id) if found else ""
 
 
 def runs_of_sweep(uri: str, experiment: str, sweep: str) -> list[RunRecord]:
     """All runs that carry the tag of ``sweep``, oldest first; not those that were started over."""
-    runs = search(uri, experiment, f"tags.`sweep.{sweep}` = 'yes'")
-    return [run for run in runs if run.tags.get("replaced") != "yes"]
+    runs = search(uri, experiment, f"tags.`{Tag.sweep_of(sweep)}` = '{YES}'")
+    return [run for run in runs if run.tags.get(Tag.REPLACED) != YES]
 
 
 def recorded_runs(uri: str, experiment: str, sweep: str = "") -> list[RunRecord]:
@@ -281,7 +282,7 @@ def recorded_runs(uri: str, experiment: str, sweep: str = "") -> list[RunRecord]
             raise UserError(f"tracking.experiment={experiment}: not in {masked(uri)};{near} there: {', '.join(known)}")
         if sweep:
             return runs_of_sweep(uri, experiment, sweep)
-        return [run for run in search(uri, experiment, "") if run.tags.get("replaced") != "yes"]
+        return [run for run in search(uri, experiment, "") if run.tags.get(Tag.REPLACED) != YES]
 
 
 def experiment_names(uri: str) -> list[str]:
@@ -310,7 +311,7 @@ def keep_report(uri: str, experiment: str, title: str, paths: Collection[Path]) 
         own_id = hashlib.sha256(title.encode()).hexdigest()[:32]
         run_id = find_run(client, where, own_id)
         if not run_id:
-            run_id = client.create_run(where, tags={"run.id": own_id}, run_name=title).info.run_id
+            run_id = client.create_run(where, tags={Tag.RUN_ID: own_id}, run_name=title).info.run_id
         for path in paths:
             client.log_artifact(run_id, str(path))
         client.set_terminated(run_id)
@@ -327,12 +328,14 @@ def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str,
     if database is not None and not database.exists():  # MLflow would make one
         return {}
     done = "attributes.status = 'FINISHED'"
-    questions = [f"{done} and tags.`key` = '{key}'" for key in keys] if len(keys) < 4 else [done]
+    questions = [f"{done} and tags.`{Tag.KEY}` = '{key}'" for key in keys] if len(keys) < 4 else [done]
     with store_errors(uri):
         if connect(uri).get_experiment_by_name(experiment) is None:
             return {}
         runs = [run for question in questions for run in search(uri, experiment, question)]
-    return {run.tags["key"]: run for run in runs if run.tags.get("key") in keys and run.tags.get("replaced") != "yes"}
+    return {
+        run.tags[Tag.KEY]: run for run in runs if run.tags.get(Tag.KEY) in keys and run.tags.get(Tag.REPLACED) != YES
+    }
 
 
 def search(uri: str, experiment: str, question: str) -> Iterator[RunRecord]:

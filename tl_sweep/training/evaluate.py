@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tl_sweep.tracking.names import Metric
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.prefix import Prefix
 
@@ -55,14 +56,14 @@ def final_metrics(logits_NK: Tensor, labels_N: Tensor, class_names: tuple[str, .
     ]
     calibration = measure.multiclass_calibration_error(probabilities_NK, labels_N, num_classes, CALIBRATION_BINS)
     loss, accuracy = loss_and_accuracy(logits_NK, labels_N)
-    recalls = {f"recall/{name}": recall_K[k].item() for k, name in enumerate(class_names) if present[k]}
+    recalls = {Metric.test_recall_of(name): recall_K[k].item() for k, name in enumerate(class_names) if present[k]}
     return {
-        "acc": accuracy,
-        "loss": loss,
-        "macro_f1": f1_K[present].mean().item(),
-        "balanced_acc": recall_K[present].mean().item(),
-        "auroc": torch.stack(auroc).mean().item(),
-        "calibration_error": calibration.item(),
+        Metric.TEST_ACC: accuracy,
+        Metric.TEST_LOSS: loss,
+        Metric.TEST_MACRO_F1: f1_K[present].mean().item(),
+        Metric.TEST_BALANCED_ACC: recall_K[present].mean().item(),
+        Metric.TEST_AUROC: torch.stack(auroc).mean().item(),
+        Metric.TEST_CALIBRATION_ERROR: calibration.item(),
     } | recalls
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tl_sweep.array_store.store import RowStore, StoreFull
 from tl_sweep.models.stages import StagedModel
+from tl_sweep.tracking.names import Metric
 from tl_sweep.training.device import Compute
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.prefix import Prefix, Usage, row_keys
@@ -91,8 +92,8 @@ class FeatureCache:
 
 def usage_metrics(usage: Usage) -> dict[str, float]:
     return {
-        "cache/hit_rows": float(usage.hit),
-        "cache/missed_rows": float(usage.missed),
-        "cache/written_mb": usage.written_bytes / 1e6,
-        "cache/saved_s": usage.saved_s,
+        Metric.CACHE_HIT_ROWS: float(usage.hit),
+        Metric.CACHE_MISSED_ROWS: float(usage.missed),
+        Metric.CACHE_WRITTEN_MB: usage.written_bytes / 1e6,
+        Metric.CACHE_SAVED_S: usage.saved_s,
     }

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from tl_sweep.base.errors import JobFailed
 from tl_sweep.models.stages import StagedModel
+from tl_sweep.tracking.names import Metric
 from tl_sweep.training import freeze
 from tl_sweep.training.averaging import WeightAverage
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
@@ -110,7 +111,8 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
     torch.manual_seed(int(rng.integers(2**63)))  # dropout, stochastic depth, mixing
     freeze.set_training_mode(model, phase, config.freeze.batch_norm)
     rates = {
-        f"lr/{group.name}": float(rate) for group, rate in zip(state.groups, state.schedule.get_last_lr(), strict=True)
+        Metric.lr_of(group.name): float(rate)
+        for group, rate in zip(state.groups, state.schedule.get_last_lr(), strict=True)
     }
     metrics = dict(rates)
     losses: list[Tensor] = []
@@ -139,11 +141,11 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
         losses.append(loss.detach())
         hits.append((logits_BK.detach().argmax(1) == labels_B).sum())
     losses_S = torch.stack(losses)  # read once an epoch: reading every step would stall a GPU
-    require_finite(losses_S, state.epoch, rates["lr/head"])
+    require_finite(losses_S, state.epoch, rates[Metric.lr_of("head")])
     return metrics | {
-        "train/loss": losses_S.mean().item(),
-        "train/acc": torch.stack(hits).sum().item() / len(setup.train),
-        "images_per_s": len(setup.train) / (time.perf_counter() - started_s),
+        Metric.TRAIN_LOSS: losses_S.mean().item(),
+        Metric.TRAIN_ACC: torch.stack(hits).sum().item() / len(setup.train),
+        Metric.IMAGES_PER_S: len(setup.train) / (time.perf_counter() - started_s),
     }
 
 
@@ -156,7 +158,7 @@ def solve(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[str, flo
     epochs = range(state.epoch, state.epoch + phase.epochs)
     assert state.prefix is not None
     metrics = solve_head(state.prefix, setup, epochs)
-    metrics["images_per_s"] = len(setup.train) * phase.epochs / (time.perf_counter() - started_s)
+    metrics[Metric.IMAGES_PER_S] = len(setup.train) * phase.epochs / (time.perf_counter() - started_s)
     state.epoch, state.phase_epoch = epochs[-1], phase.epochs - 1
     return metrics
 
@@ -165,10 +167,11 @@ def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool
     """Add validation loss and accuracy to ``metrics``; keep the tensors if this epoch is the phase's choice so far."""
     assert state.prefix is not None
     logits_NK = predict(state.prefix, setup.val)
-    metrics["val/loss"], metrics["val/acc"] = loss_and_accuracy(logits_NK, setup.val.labels_N.cpu())
-    if not math.isfinite(metrics["val/loss"]):
-        raise JobFailed(f"the validation loss is {metrics['val/loss']} after epoch {state.epoch + 1}: lower optim.lr")
-    now = Best(metrics["val/acc"], metrics["val/loss"], state.epoch, {})
+    loss, accuracy = loss_and_accuracy(logits_NK, setup.val.labels_N.cpu())
+    metrics |= {Metric.VAL_LOSS: loss, Metric.VAL_ACC: accuracy}
+    if not math.isfinite(loss):
+        raise JobFailed(f"the validation loss is {loss} after epoch {state.epoch + 1}: lower optim.lr")
+    now = Best(accuracy, loss, state.epoch, {})
     improved = now.beats(state.phase_best)
     if improved or not setup.validation_chooses:
         names = freeze.moving_tensors(state.model, setup.plan)
@@ -191,7 +194,7 @@ def gradient_norms(groups: list[Group]) -> dict[str, float]:
     for group in groups:
         norms = torch.stack([p.grad.norm() for p in group.parameters if p.grad is not None])
         squares[group.name] = squares.get(group.name, torch.zeros((), device=norms.device)) + norms.square().sum()
-    return {f"grad_norm/{name}": square.sqrt().item() for name, square in squares.items()}
+    return {Metric.grad_norm_of(name): square.sqrt().item() for name, square in squares.items()}
 
 
 def require_finite(losses_S: Tensor, epoch: int, lr: float) -> None:

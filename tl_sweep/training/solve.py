@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from tl_sweep.base.errors import JobFailed, UserError
 from tl_sweep.models.stages import StagedModel
+from tl_sweep.tracking.names import Metric
 from tl_sweep.training.evaluate import in_order
 from tl_sweep.training.feature_cache import Demand
 from tl_sweep.training.prefix import Prefix
@@ -61,9 +62,9 @@ def solve_head(prefix: Prefix, setup: Setup, epochs: range) -> dict[str, float]:
     scores_MK = F.linear(train_MD, weight_KD, bias_K)
     _write_head(model, weight_KD / std_D, bias_K - (weight_KD / std_D) @ mean_D)
     return {
-        "l2": l2,
-        "train/loss": F.cross_entropy(scores_MK, labels_M).item(),
-        "train/acc": (scores_MK.argmax(1) == labels_M).float().mean().item(),
+        Metric.L2: l2,
+        Metric.TRAIN_LOSS: F.cross_entropy(scores_MK, labels_M).item(),
+        Metric.TRAIN_ACC: (scores_MK.argmax(1) == labels_M).float().mean().item(),
     }
 
 

@@ -120,13 +120,13 @@ def test_a_row_per_strategy_and_number_of_labels_the_best_on_validation_first(
     assert chosen.inference_images_per_s == 123.0
 
 
-def test_a_difference_that_is_not_told_says_what_would_tell(made: list[RunRecord], tmp_path: Path) -> None:
+def test_an_inconclusive_difference_says_how_many_seeds_are_needed(made: list[RunRecord], tmp_path: Path) -> None:
     unclear = row(study(made, tmp_path), "none").vs_scratch
     assert unclear is not None
-    assert unclear.verdict == "cannot tell"
-    assert unclear.need is not None
-    assert unclear.need.seeds is not None
-    assert f"about {unclear.need.seeds} seeds" in unclear.wording
+    assert unclear.verdict == "inconclusive"
+    assert unclear.needed is not None
+    assert unclear.needed.seeds is not None
+    assert f"about {unclear.needed.seeds} seeds" in unclear.wording
 
 
 def test_figures_are_those_of_the_chosen_runs(made: list[RunRecord], tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_the_choice_never_sees_test(own: Path, tmp_path: Path) -> None:
     def chosen() -> set[tuple[object, ...]]:
         flipped = [replace(r, metrics=r.metrics | {"test/acc": 1 - r.metrics["test/acc"]}) for r in records_in(own)]
         rows = study(flipped if is_flipped else records_in(own), tmp_path).rows
-        return {(r.label, r.setting, r.val_acc, r.is_best, r.stability, str(r.best_again)) for r in rows}
+        return {(r.label, r.setting, r.val_acc, r.is_best, r.selection_frequency, str(r.best_frequency)) for r in rows}
 
     is_flipped = False
     before = chosen()
@@ -181,7 +181,7 @@ def test_with_a_wide_margin_the_same_runs_are_equivalent(made: list[RunRecord], 
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [
-        ("0", "these two networks differ (exact McNemar, p = "),
+        ("0", "these two networks differ significantly (exact McNemar, p = "),
         ("0 1", "2 seeds: no verdict on methods"),
     ],
     ids=["one seed", "two seeds"],
@@ -197,7 +197,7 @@ def test_fewer_than_three_seeds_give_no_verdict_on_methods(
     assert any("fewer than three seeds" in note for note in found.notes)
 
 
-def test_equal_networks_cannot_be_told_apart(own: Path, tmp_path: Path) -> None:
+def test_equal_networks_are_equivalent(own: Path, tmp_path: Path) -> None:
     runs = records_in(own)
     twin = {
         run.params["seed"]: run for run in only(runs, freeze__name="scratch", data__shots="25", optim__lr_scale="1.0")
@@ -216,7 +216,7 @@ def test_without_a_baseline_nothing_is_compared_with_it_and_a_note_says_so(
     made: list[RunRecord], tmp_path: Path
 ) -> None:
     found = study(only(made, freeze__name="none all"), tmp_path)
-    assert all(r.vs_scratch is None and r.arrival is None for r in found.rows)
+    assert all(r.vs_scratch is None and r.time_to_baseline is None for r in found.rows)
     bare = "resnet18 · data.shots=25, resnet18 · data.shots=5"
     assert f"digits: no baseline for {bare}: add freeze=scratch" in found.notes
 
@@ -470,10 +470,13 @@ def test_what_test_finds_better_than_the_chosen_one_is_called_so(made: list[RunR
     ]
     found = study(runs, tmp_path)
     beaten, better = row(found, "scratch"), row(found, "none")
-    assert (beaten.is_best, better.beats_the_best, better.indistinguishable) == (True, True, False)
+    assert (beaten.is_best, better.better_than_best, better.indistinguishable) == (True, True, False)
     text = found.recommendations[0].text
-    assert "Test finds better than scratch: none, all; not chosen, since validation chooses" in text
-    assert "cannot tell" not in text
+    assert (
+        "Significantly better than scratch on test: none, all; not chosen, since every choice is made on validation"
+        in text
+    )
+    assert "significantly different" not in text
 
 
 def test_runs_that_were_picked_are_said_to_be(made: list[RunRecord], tmp_path: Path) -> None:
@@ -489,7 +492,7 @@ def test_features_that_other_runs_computed_are_pointed_out(made: list[RunRecord]
         for run in made
     ]
     (note,) = (note for note in study(cached, tmp_path).notes if "frozen features" in note)
-    assert note.startswith("digits: seconds of 1 row leave out, for a seed at least, frozen features that were there")
+    assert note.startswith("digits: training times of 1 row leave out, for one seed or more, frozen features that")
     assert not any("frozen features" in note for note in study(made, tmp_path).notes)
 
 
@@ -508,9 +511,9 @@ def test_scratch_without_a_longer_schedule_is_pointed_out(
 
 def test_how_sure_the_best_on_validation_is(made: list[RunRecord], tmp_path: Path) -> None:
     found = study(made, tmp_path)
-    assert all(math.isnan(r.best_again) != r.is_best for r in found.rows)
-    assert all(0.5 < r.best_again <= 1 for r in found.rows if r.is_best)
-    said = f"none is best on validation in {row(found, 'none', 5).best_again:.0%} of resamples"
+    assert all(math.isnan(r.best_frequency) != r.is_best for r in found.rows)
+    assert all(0.5 < r.best_frequency <= 1 for r in found.rows if r.is_best)
+    said = f"selection frequency of none as the best row: {row(found, 'none', 5).best_frequency:.0%} of resamples"
     assert any(said in sentence for sentence in found.recommendations[0].evidence)
 
 
@@ -526,7 +529,7 @@ def test_more_seeds_of_one_row_do_not_change_which_is_best(own: Path, tmp_path: 
     after = study([*runs, *further], tmp_path)
     best = row(after, "none")
     assert (best.is_best, best.num_seeds) == (True, 6)
-    assert (best.val_acc, best.best_again) == (row(before, "none").val_acc, row(before, "none").best_again)
+    assert (best.val_acc, best.best_frequency) == (row(before, "none").val_acc, row(before, "none").best_frequency)
 
 
 def test_seeds_with_one_subset_are_resampled_together(made: list[RunRecord], tmp_path: Path) -> None:
@@ -536,7 +539,7 @@ def test_seeds_with_one_subset_are_resampled_together(made: list[RunRecord], tmp
     fixed = [
         as_if(run, seed=seed, data__subset_seed="0") for run in others for seed in ("0", "1", "2")
     ]  # the same predictions three times
-    alone, thrice = (study(runs, tmp_path).rows[0].stability for runs in (others, fixed))
+    alone, thrice = (study(runs, tmp_path).rows[0].selection_frequency for runs in (others, fixed))
     assert one.params["data.subset_seed"] == "0"
     assert alone == thrice
 
@@ -558,7 +561,7 @@ def test_of_two_runs_with_one_configuration_the_newest_counts_whatever_its_key(
     assert left_out(study([again, *made], tmp_path)) == {"a newer run means the same": (made[0].name,)}
 
 
-# --- labels, advice, diagnoses
+# --- labels, recommendations, diagnoses
 
 
 def test_gains_by_labels_and_what_scratch_needs(made: list[RunRecord], tmp_path: Path) -> None:
@@ -626,9 +629,9 @@ def test_the_command_draws_the_same_subsets(made: list[RunRecord]) -> None:
 
 
 def test_seconds_from_unlike_machines_are_pointed_out(made: list[RunRecord], tmp_path: Path) -> None:
-    assert not any("seconds were taken" in note for note in study(made, tmp_path).notes)
+    assert not any("training times come from" in note for note in study(made, tmp_path).notes)
     elsewhere = [replace(run, tags=run.tags | {"host": "other", "device": "cuda:0"}) for run in made[:18]]
-    (note,) = (note for note in study([*elsewhere, *made[18:]], tmp_path).notes if "seconds were taken" in note)
+    (note,) = (note for note in study([*elsewhere, *made[18:]], tmp_path).notes if "training times come from" in note)
     assert "other (cuda:0)" in note
 
 
@@ -768,7 +771,7 @@ def test_a_single_run_in_sqlite_is_reported_and_its_page_kept_there(
     where = (f"tracking.uri={small_run.uri}", f"weights.dir={tmp_path / 'weights'}", f"page={page}")
     answer = command(compare.main, *where, "data.shots=5", "seed=0", "strategy=none", "epochs=2")
     assert answer.code == 0, answer.err
-    assert "1 seed cannot tell methods apart, only these networks." in answer.out
+    assert "With 1 seed this compares trained networks, not methods." in answer.out
     assert "no baseline for resnet_small: add freeze=scratch" in answer.out
     client = MlflowClient(small_run.uri)
     kept = client.search_runs([client.get_experiment_by_name("tl_sweep reports").experiment_id])

@@ -175,7 +175,7 @@ def _bootstrap(x_SN: np.ndarray, weights_BN: np.ndarray, rng: np.random.Generato
 # --- how many more are needed
 
 
-def plan(world: World, worlds: int, rng: np.random.Generator) -> tuple[statistics.Need, float, float]:
+def plan(world: World, worlds: int, rng: np.random.Generator) -> tuple[statistics.SampleSize, float, float]:
     """What is needed to find the first strategy's lead, by the mean variances of 200 such studies, and the share of
     studies with that many seeds, and with that many images, that find it (one test, no family)."""
     pilots = [statistics.two_way(_differences(world.draw(rng))[0]) for _ in range(200)]
@@ -185,7 +185,7 @@ def plan(world: World, worlds: int, rng: np.random.Generator) -> tuple[statistic
         image_variance=fmean(pilot.image_variance for pilot in pilots),
         rest_variance=fmean(pilot.rest_variance for pilot in pilots),
     )
-    need = statistics.needed(effects, world.leads[0])
+    need = statistics.needed_sample_size(effects, world.leads[0])
     by_seeds = _power(replace(world, num_seeds=need.seeds), worlds, rng) if need.seeds else math.nan
     by_images = _power(replace(world, num_images=need.images), worlds, rng) if need.images else math.nan
     return need, by_seeds, by_images
@@ -206,7 +206,7 @@ def selection_frequency(world: World, worlds: int, rng: np.random.Generator) -> 
         losses = rng.permutation(len(world.accuracies)).tolist()
         chosen.append(min(range(len(losses)), key=lambda m: (-correct_SMN[:, m].sum(), losses[m])))
         if number < 200:
-            shares.append(statistics.chosen_share(list(map(list, correct_SMN)), losses, chosen[-1]))
+            shares.append(statistics.selection_frequency(list(map(list, correct_SMN)), losses, chosen[-1]))
     return float(((np.bincount(chosen) / worlds) ** 2).sum()), fmean(shares)
 
 

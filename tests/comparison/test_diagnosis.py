@@ -10,10 +10,10 @@ import pytest
 from make_study import make_study
 from make_study import recorded_run as run
 
-from tl_sweep.comparison.diagnosis import arrival, diagnose, edge_of, good_rates, rates_of, val_acc_after
+from tl_sweep.comparison.diagnosis import diagnose, edge_of, good_rates, rates_of, time_to_baseline, val_acc_after
 from tl_sweep.comparison.label_efficiency import crossings, gains, labels_that_match, lead_at
 from tl_sweep.comparison.model_selection import Cell, choose
-from tl_sweep.comparison.study import Arrival, Gain, Interval, Point, Rate
+from tl_sweep.comparison.study import Gain, Interval, Point, Rate, TimeToBaseline
 
 
 def curve(
@@ -82,14 +82,14 @@ def test_the_best_accuracy_within_a_time() -> None:
 
 def test_arrival_at_what_scratch_ends_with() -> None:
     scratch = curve([0.2, 0.3, 0.4, 0.5, 0.5])
-    assert arrival(curve([0.4, 0.6]), scratch, 0.5) == Arrival(2, 2.0, 2.0)
-    assert arrival(curve([0.4, 0.4]), scratch, 0.5) == Arrival(None, None, None)
-    assert arrival(curve([0.4, 0.4]), scratch, 0.5).when == "never"
+    assert time_to_baseline(curve([0.4, 0.6]), scratch, 0.5) == TimeToBaseline(2, 2.0, 2.0)
+    assert time_to_baseline(curve([0.4, 0.4]), scratch, 0.5) == TimeToBaseline(None, None, None)
+    assert time_to_baseline(curve([0.4, 0.4]), scratch, 0.5).when == "never"
 
 
 def test_scratch_arrives_even_where_each_seed_keeps_its_own_best_epoch() -> None:
     scratch = curve([0.5, 0.83, 0.88, 0.887])
-    assert arrival(curve([0.89]), scratch, 0.903) == Arrival(1, 1.0, 4.0)
+    assert time_to_baseline(curve([0.89]), scratch, 0.903) == TimeToBaseline(1, 1.0, 4.0)
 
 
 @pytest.mark.parametrize(
@@ -108,14 +108,14 @@ def test_lines_without_two_common_numbers_of_labels_are_not_compared() -> None:
 
 def test_a_solved_head_arrives_at_once() -> None:
     solved = (Point(20, 0.5, 0.1, 1.0, 0.1, 0.9),)
-    found = arrival(solved, curve([0.2, 0.5]), 0.5)
-    assert found == Arrival(0, 0.5, 4.0)
-    assert found.when == "solved"
+    found = time_to_baseline(solved, curve([0.2, 0.5]), 0.5)
+    assert found == TimeToBaseline(0, 0.5, 4.0)
+    assert found.when == "logistic regression (L-BFGS)"
 
 
 def test_runs_that_recorded_no_time_give_no_factor() -> None:
     untimed = tuple(replace(point, seconds=math.nan) for point in curve([0.5, 0.6]))
-    found = arrival(untimed, curve([0.5]), 0.5)
+    found = time_to_baseline(untimed, curve([0.5]), 0.5)
     assert found.epochs == 1
     assert found.factor is None
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from tl_sweep.comparison import statistics
 from tl_sweep.comparison.statistics import LEVEL, NORMAL, Effects
-from tl_sweep.comparison.study import Interval, Need
+from tl_sweep.comparison.study import Interval, SampleSize
 
 RANDOM = pytest.mark.parametrize("seed", range(8))
 
@@ -323,7 +323,7 @@ def test_needed_seeds_are_those_of_the_power_of_the_t_test(size: float) -> None:
     from statsmodels.stats.power import TTestPower
 
     expected = TTestPower().solve_power(effect_size=size / 0.02, alpha=LEVEL, power=statistics.POWER)
-    need = statistics.needed(components(seed=0.02**2, N=10**6), size)
+    need = statistics.needed_sample_size(components(seed=0.02**2, N=10**6), size)
     assert need.images is None
     assert need.seeds == pytest.approx(math.ceil(expected), abs=1)
 
@@ -333,7 +333,7 @@ def test_needed_images_are_those_of_the_power_of_the_t_test(size: float) -> None
     from statsmodels.stats.power import TTestPower
 
     expected = TTestPower().solve_power(effect_size=size / 0.3, alpha=LEVEL, power=statistics.POWER)
-    need = statistics.needed(components(image=0.3**2), size)
+    need = statistics.needed_sample_size(components(image=0.3**2), size)
     assert need.seeds is None or expected <= 500
     assert expected <= need.images <= 1.1 * expected + 1  # type: ignore[operator]
 
@@ -341,13 +341,16 @@ def test_needed_images_are_those_of_the_power_of_the_t_test(size: float) -> None
 def test_more_tests_and_smaller_differences_need_more() -> None:
     effects = components(seed=0.01**2, image=0.03, rest=0.05)
     needs = [
-        statistics.needed(effects, 0.02, tests=1),
-        statistics.needed(effects, 0.02, tests=5),
-        statistics.needed(effects, 0.015, tests=5),
+        statistics.needed_sample_size(effects, 0.02, tests=1),
+        statistics.needed_sample_size(effects, 0.02, tests=5),
+        statistics.needed_sample_size(effects, 0.015, tests=5),
     ]
     assert [need.images for need in needs if need.images] == sorted({need.images for need in needs if need.images})
-    assert statistics.needed(effects, 0.03, tests=1).seeds < statistics.needed(effects, 0.03, tests=5).seeds  # type: ignore[operator]
-    assert statistics.needed(effects, 0.0) == Need(None, None)
+    alone, of_five = (statistics.needed_sample_size(effects, 0.03, tests=tests).seeds for tests in (1, 5))
+    assert alone is not None
+    assert of_five is not None
+    assert alone < of_five
+    assert statistics.needed_sample_size(effects, 0.0) == SampleSize(None, None)
 
 
 # --- the choice, made again
@@ -355,13 +358,13 @@ def test_more_tests_and_smaller_differences_need_more() -> None:
 
 def test_the_share_of_a_clear_winner_is_all() -> None:
     correct = [[np.arange(50) < hits for hits in (20, 45, 30)] for _ in range(3)]
-    assert [statistics.chosen_share(correct, [1.0, 1.0, 1.0], chosen) for chosen in range(3)] == [0, 1, 0]
+    assert [statistics.selection_frequency(correct, [1.0, 1.0, 1.0], chosen) for chosen in range(3)] == [0, 1, 0]
 
 
 @pytest.mark.parametrize("N", [7, 100, 997])
 def test_between_equals_the_smaller_loss_decides_always(N: int) -> None:
     correct = [[np.random.default_rng(seed).random(N) < 0.8] * 3 for seed in range(3)]
-    assert statistics.chosen_share(correct, [0.5, 0.4, 0.6], 1) == 1
+    assert statistics.selection_frequency(correct, [0.5, 0.4, 0.6], 1) == 1
 
 
 @pytest.mark.parametrize(("first", "second"), [(12, 8), (5, 5), (3, 1)])
@@ -372,22 +375,22 @@ def test_share_of_one_seed_is_that_of_the_multinomial(first: int, second: int) -
     correct = [list(two_networks(60, first, second, N - 60 - first - second))]
     ours_N = np.arange(N + 1)
     chance = stats.binom.pmf(ours_N, N, first / N) @ stats.binom.cdf(ours_N, N - ours_N, second / (N - first))
-    share = statistics.chosen_share(correct, [0.1, 0.2], 0, resamples=2000)
+    share = statistics.selection_frequency(correct, [0.1, 0.2], 0, resamples=2000)
     assert share == pytest.approx(chance, abs=4 * math.sqrt(chance * (1 - chance) / 2000))
 
 
 def test_seeds_with_the_same_images_tell_no_more_than_one() -> None:
     one = list(two_networks(60, 12, 8, 20))
-    alone = statistics.chosen_share([one], [0.1, 0.2], 0)
-    assert statistics.chosen_share([one] * 5, [0.1, 0.2], 0, [0] * 5) == alone
-    assert statistics.chosen_share([one] * 5, [0.1, 0.2], 0) > alone
+    alone = statistics.selection_frequency([one], [0.1, 0.2], 0)
+    assert statistics.selection_frequency([one] * 5, [0.1, 0.2], 0, [0] * 5) == alone
+    assert statistics.selection_frequency([one] * 5, [0.1, 0.2], 0) > alone
 
 
 def test_shares_of_all_settings_sum_to_one_and_are_the_same_when_asked_again() -> None:
     correct = [list(outcomes(seed, S=4, N=40)) for seed in range(3)]
-    shares = [statistics.chosen_share(correct, [0.1, 0.2, 0.3, 0.4], chosen) for chosen in range(4)]
+    shares = [statistics.selection_frequency(correct, [0.1, 0.2, 0.3, 0.4], chosen) for chosen in range(4)]
     assert sum(shares) == pytest.approx(1)
-    assert shares == [statistics.chosen_share(correct, [0.1, 0.2, 0.3, 0.4], chosen) for chosen in range(4)]
+    assert shares == [statistics.selection_frequency(correct, [0.1, 0.2, 0.3, 0.4], chosen) for chosen in range(4)]
 
 
 # --- simulated worlds

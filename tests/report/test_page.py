@@ -148,7 +148,7 @@ def test_why_there_are_no_mistakes_is_said(study: Study) -> None:
 
 def test_missing_values_are_dashes(study: Study) -> None:
     nothing = {
-        "stability": math.nan,
+        "selection_frequency": math.nan,
         "val_acc": math.nan,
         "macro_f1": math.nan,
         "calibration_error": math.nan,
@@ -160,7 +160,7 @@ def test_missing_values_are_dashes(study: Study) -> None:
         "test_acc": Interval(0.5, math.nan, math.nan),
         "vs_scratch": None,
         "vs_best": None,
-        "arrival": None,
+        "time_to_baseline": None,
         "diagnosis": "",
         "rates": (),
         "curve": (),
@@ -315,7 +315,7 @@ def test_the_table_has_the_numbers_of_the_study(page: Browser, study: Study) -> 
         assert told["calibration"] == ["–" if math.isnan(row.calibration_error) else "3.1"]
         assert told["trainable"] == [f"{row.trainable_parameters:,}"]
         assert told["seconds"] == [f"{row.seconds:.1f}"]
-        assert told["chosen again, %"] == ["–" if math.isnan(row.stability) else "61"]
+        assert told["chosen again, %"] == ["–" if math.isnan(row.selection_frequency) else "61"]
         assert told["val acc at equal time"] == [f"{100 * row.val_acc_at_budget:.1f}", "in 4.2 s"]
         if lead is None:
             assert told["difference"] == ["–"]

@@ -12,18 +12,18 @@ import numpy as np
 from PIL import Image
 
 from tl_sweep.comparison.study import (
-    Arrival,
     Comparison,
     Excluded,
     Gain,
     Interval,
     Mistake,
-    Need,
     Point,
     Rate,
     Recommendation,
     Row,
+    SampleSize,
     Study,
+    TimeToBaseline,
 )
 from tl_sweep.tracking.record import RunRecord
 
@@ -63,11 +63,11 @@ def make_study(
                 text="Take resnet18 and learn all of its layers (freeze=none) at lr_scale=3: 84.6 % of the test "
                 "images, 13.0 points more than from scratch. freeze=all costs a tenth of the time and 2.8 points.",
                 evidence=(
-                    "13.0 points better than scratch, 95 % interval 11.2 to 14.8 (p = 0.0021, 5 seeds)",
-                    "chosen in 61 % of resamples of the validation images",
+                    "13.0 points better than the baseline, 95 % interval 11.2 to 14.8 (p = 0.0021, 5 seeds)",
+                    "selection frequency of this setting: 61 % of resamples of the validation images",
                 ),
                 would_change=(
-                    "12 seeds, or 4,100 test images, would tell none from early",
+                    "a significant difference between none and early: 12 seeds or 4,100 test images are needed",
                     "a class named <script>alert(1)</script> that is looked at more closely",
                 ),
                 command="python -m tl_sweep.train -m model=resnet18 freeze=none optim.lr_scale=3 seed=0,1,2,3,4 "
@@ -106,7 +106,7 @@ def _row(
         num_val_images=200,
         num_test_images=505,
         trials=1 if strategy == "all" else 3,
-        stability=math.nan if strategy == "all" else 0.61,
+        selection_frequency=math.nan if strategy == "all" else 0.61,
         val_acc=acc + 0.01,
         test_acc=Interval(acc, acc - 0.021, acc + 0.019),
         macro_f1=acc - 0.013,
@@ -122,7 +122,7 @@ def _row(
         vs_scratch=None,
         vs_best=None,
         is_best=False,
-        arrival=None,
+        time_to_baseline=None,
         diagnosis="not converged: validation still rises in the last fifth of the epochs; train longer"
         if strategy == "scratch"
         else "",
@@ -184,23 +184,25 @@ def _against(row: Row, rows: Sequence[Row]) -> Row:
         vs_scratch=None if row.is_scratch else _comparison(lead, "scratch"),
         vs_best=None if row is best else _comparison(behind, best.strategy),
         is_best=row is best,
-        arrival=None if row.is_scratch else _arrival(row, scratch),
+        time_to_baseline=None if row.is_scratch else _arrival(row, scratch),
     )
 
 
 def _comparison(lead: float, other: str) -> Comparison:
     interval = Interval(lead, lead - 0.018, lead + 0.018)
     if abs(lead) < 0.02:
-        wording = f"cannot be told from {other} (p = 0.21, 5 seeds); about 12 seeds or 4,100 test images would tell"
-        return Comparison(interval, 0.21, "cannot tell", wording, Need(12, 4100))
+        wording = (
+            f"no significant difference to {other} (p = 0.21, 5 seeds); about 12 seeds or 4,100 test images are needed"
+        )
+        return Comparison(interval, 0.21, "inconclusive", wording, SampleSize(12, 4100))
     word = "better" if lead > 0 else "worse"
     return Comparison(interval, 0.0021, word, f"{word} than {other} (p = 0.0021, 5 seeds)")
 
 
-def _arrival(row: Row, scratch: Row) -> Arrival:
+def _arrival(row: Row, scratch: Row) -> TimeToBaseline:
     if row.test_acc.estimate < scratch.test_acc.estimate:
-        return Arrival(None, None, None)
-    return Arrival(3, 0.12 * row.seconds, None if row.strategy == "all" else 4.125)
+        return TimeToBaseline(None, None, None)
+    return TimeToBaseline(3, 0.12 * row.seconds, None if row.strategy == "all" else 4.125)
 
 
 def _gain(backbone: str, strategy: str, rows: Sequence[Row]) -> Gain:

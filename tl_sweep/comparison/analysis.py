@@ -11,7 +11,8 @@ from tl_sweep.comparison import diagnosis, label_efficiency, statistics, verdict
 from tl_sweep.comparison.eligibility import datasets_of, sort_out
 from tl_sweep.comparison.evidence import Evidence
 from tl_sweep.comparison.model_selection import Cell, choose, mean_of, merit_of
-from tl_sweep.comparison.recommendation import notes_on, recommend
+from tl_sweep.comparison.notes import notes_on
+from tl_sweep.comparison.recommendation import recommend
 from tl_sweep.comparison.study import Comparison, Excluded, Recommendation, Row, Study, named
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
@@ -135,7 +136,7 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
         mine[best] = replace(
             mine[best],
             is_best=True,
-            best_again=verdict.best_again(ranked, evidence),
+            best_frequency=verdict.best_frequency(ranked, evidence),
             mistakes=evidence.mistakes(best.runs, MOST_MISTAKES),
         )
         rows |= _with_neighbours(mine)
@@ -165,7 +166,7 @@ def _row(
         num_val_images=len(evidence.outcomes(runs[0], "val").correct_N),
         num_test_images=len(evidence.outcomes(runs[0], "test").correct_N),
         trials=len(cell.candidates),
-        stability=verdict.stability(cell, evidence),
+        selection_frequency=verdict.selection_frequency(cell, evidence),
         val_acc=cell.mean(Metric.BEST_VAL_ACC),
         test_acc=statistics.accuracy(evidence.table(runs, "test")),
         macro_f1=cell.mean(Metric.TEST_MACRO_F1),
@@ -184,7 +185,7 @@ def _row(
         vs_scratch=vs_scratch,
         vs_best=vs_best,
         is_best=False,
-        arrival=None,
+        time_to_baseline=None,
         diagnosis="",
         on_front=False,
         rates=diagnosis.rates_of(cell),
@@ -199,12 +200,12 @@ def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
     finished: dict[Cell, Row] = {}
     for cell, row in rows.items():
         scratch = verdict.scratch_of(cell, rows)
-        arrival = None
+        time_to_baseline = None
         if scratch is not None and scratch is not cell:
-            arrival = diagnosis.arrival(row.curve, rows[scratch].curve, rows[scratch].val_acc)
+            time_to_baseline = diagnosis.time_to_baseline(row.curve, rows[scratch].curve, rows[scratch].val_acc)
         finished[cell] = replace(
             row,
-            arrival=arrival,
+            time_to_baseline=time_to_baseline,
             diagnosis=diagnosis.diagnose(cell, row.curve, row.rates, tuple(rows), _as_good_as(cell, rows)),
             on_front=not any(_dominates(other, row) for other in rows.values()),
         )

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 
 from tl_sweep.comparison.model_selection import Cell
-from tl_sweep.comparison.study import SCRATCH, Arrival, Point, Rate
+from tl_sweep.comparison.study import SCRATCH, Point, Rate, TimeToBaseline
 from tl_sweep.tracking.names import Metric, Tag
 
 POINT = 0.01  # of accuracy
 LAST_FIFTH = 0.8
-FEWEST_EPOCHS = 5  # of which a curve's shape can be told
+FEWEST_EPOCHS = 5  # that show the shape of a curve
 RISE = 0.2  # of the training loss above its lowest: more than batches and augmentation make it swing
 
 
@@ -20,7 +20,7 @@ def rates_of(cell: Cell) -> tuple[Rate, ...]:
     best: dict[float, Rate] = {}
     for candidate in cell.candidates:
         lr = candidate.runs[0].tags.get(Tag.HEAD_LR)
-        if lr is None:  # a solved head has none
+        if lr is None:  # logistic regression has none
             continue
         rate = Rate(float(lr), candidate.mean(Metric.BEST_VAL_ACC), candidate is cell.chosen)
         known = best.get(rate.lr)
@@ -54,7 +54,7 @@ def edge_of(rates: Sequence[Rate]) -> str:
     return "smallest" if places[0] == 0 else "largest"
 
 
-def arrival(curve: Sequence[Point], scratch: Sequence[Point], scratch_val_acc: float) -> Arrival:
+def time_to_baseline(curve: Sequence[Point], scratch: Sequence[Point], scratch_val_acc: float) -> TimeToBaseline:
     """When ``curve`` first reaches the validation accuracy that the tuned scratch run ends with.
 
     Where each seed keeps its own best epoch, their mean lies above the whole mean curve: then its highest point counts.
@@ -62,11 +62,11 @@ def arrival(curve: Sequence[Point], scratch: Sequence[Point], scratch_val_acc: f
     scratch_val_acc = min(scratch_val_acc, max((point.val_acc for point in scratch), default=scratch_val_acc))
     ours, theirs = _first(curve, scratch_val_acc), _first(scratch, scratch_val_acc)
     if ours is None:
-        return Arrival(None, None, None)
+        return TimeToBaseline(None, None, None)
     factor = theirs.seconds / ours.seconds if theirs is not None and ours.seconds else None
-    is_solved = len(curve) == 1 < ours.epoch  # all epochs at once
-    epochs = 0 if is_solved else ours.epoch
-    return Arrival(epochs, ours.seconds, factor if factor is None or math.isfinite(factor) else None)
+    is_solver = len(curve) == 1 < ours.epoch  # all epochs at once
+    epochs = 0 if is_solver else ours.epoch
+    return TimeToBaseline(epochs, ours.seconds, factor if factor is None or math.isfinite(factor) else None)
 
 
 def _first(curve: Sequence[Point], val_acc: float) -> Point | None:

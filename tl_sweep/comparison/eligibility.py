@@ -14,7 +14,7 @@ from tl_sweep.comparison.study import Excluded
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
-FEWEST_IMAGES = 2  # of which can be told how much they differ
+FEWEST_IMAGES = 2  # that show how much images differ
 NEEDED = (Metric.BEST_VAL_ACC, Metric.BEST_VAL_LOSS, Metric.TEST_ACC)
 NEEDED_TAGS = (Tag.BACKBONE, Tag.STRATEGY, Tag.TRAINABLE, Tag.TRAINABLE_PARAMETERS, Tag.DATA_FINGERPRINT)
 NEEDED_PARAMS = ("data.name", "data.image_size", "model.weights", "epochs", "seed")

@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy import stats
 
-from tl_sweep.comparison.study import Interval, Need
+from tl_sweep.comparison.study import Interval, SampleSize
 
 LEVEL = 0.05  # of every test; intervals cover 1 - LEVEL
 POWER = 0.8  # with which "more seeds would tell"
@@ -163,7 +163,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def needed(effects: Effects, size: float, tests: int = 1) -> Need:
+def needed_sample_size(effects: Effects, size: float, tests: int = 1) -> SampleSize:
     """What it takes to tell a difference of ``size`` in 8 of 10 such studies, going by these variances.
 
     tests: in the family; the first step of Holm's procedure asks for the level over their number. The degrees of
@@ -181,7 +181,7 @@ def needed(effects: Effects, size: float, tests: int = 1) -> Need:
     while images is None and tried <= MOST_IMAGES:
         images = tried if tells(effects.num_seeds, tried) else None
         tried = math.ceil(tried * 1.1)
-    return Need(seeds, images)
+    return SampleSize(seeds, images)
 
 
 @cache
@@ -189,7 +189,7 @@ def _quantiles(level: float, df: float) -> float:
     return float(stats.t.ppf(1 - level / 2, df) + stats.t.ppf(POWER, df))
 
 
-def chosen_share(
+def selection_frequency(
     correct: Sequence[Sequence[np.ndarray]],
     losses: Sequence[float],
     chosen: int,

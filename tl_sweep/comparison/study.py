@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 SCRATCH = "scratch"
 NO_SOURCE = "–"
+SOLVER = "logistic regression (L-BFGS)"
 
 Axes = tuple[tuple[str, str], ...]
 
@@ -29,8 +30,9 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Need:
-    """How many seeds (with the same images), or images (with the same seeds), would tell; None: no number would."""
+class SampleSize:
+    """How many seeds (with the same images), or images (with the same seeds), a significant result needs; None: more
+    than are considered."""
 
     seeds: int | None
     images: int | None
@@ -41,16 +43,16 @@ class Comparison:
     """A strategy against another one, on the same seeds and test images.
 
     p: adjusted for the declared family (Holm); nan where there is no verdict. verdict: better, worse, equivalent,
-    cannot tell, or empty. wording: what the verdict is about and what would tell more. need: None when told. ways: what
-    of it goes beyond what there is, in words.
+    inconclusive, or empty where there are too few seeds. wording: what the verdict is about and what a significant one
+    needs. needed: None unless inconclusive. needed_text: what of it goes beyond what there is.
     """
 
     difference: Interval
     p: float
     verdict: str
     wording: str
-    need: Need | None = None
-    ways: str = ""
+    needed: SampleSize | None = None
+    needed_text: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class TimeToBaseline:
     """When a strategy's validation accuracy first reaches what the tuned scratch run ends with.
 
-    None: never. epochs: 0 for a head that is solved at once. factor: scratch's seconds to get there, over this
+    None: never. epochs: 0 for logistic regression, which has none. factor: scratch's seconds to get there, over this
     strategy's.
     """
 
@@ -79,7 +81,7 @@ class Arrival:
 
     @property
     def when(self) -> str:
-        return "never" if self.epochs is None else f"epoch {self.epochs}" if self.epochs else "solved"
+        return "never" if self.epochs is None else f"epoch {self.epochs}" if self.epochs else SOLVER
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,13 @@ class Row:
     """One backbone and strategy (and labels per class, source, …) at the setting that validation chose.
 
     axes: what else tells it from its neighbours, e.g. ``data.shots``. setting: the chosen free settings. trials: how
-    many settings were compared. stability: share of resamples that choose this setting again; nan if it was the only
-    one. run_ids: of the chosen runs, one per seed. num_val_images, num_test_images: of a seed. test_acc is nan-free;
-    the other figures are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs at which
-    val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run had so
-    few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy, training
-    time, inference time and parameters at once.
-    best_again: share of resamples in which validation finds this row best again; nan but for the best of several rows.
+    many settings were compared. selection_frequency: share of resamples that choose this setting again; nan if it was
+    the only one. best_frequency: share of resamples in which validation finds this row best again; nan but for the best
+    of several rows. run_ids: of the chosen runs, one per seed. num_val_images, num_test_images: of a seed. test_acc is
+    nan-free; the other figures are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs
+    at which val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run
+    had so few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy,
+    training time, inference time and parameters at once.
     confusion_KK: rows are labels; counts over all seeds.
     """
 
@@ -128,7 +130,7 @@ class Row:
     num_val_images: int
     num_test_images: int
     trials: int
-    stability: float
+    selection_frequency: float
     val_acc: float
     test_acc: Interval
     macro_f1: float
@@ -144,10 +146,10 @@ class Row:
     vs_scratch: Comparison | None
     vs_best: Comparison | None
     is_best: bool
-    arrival: Arrival | None
+    time_to_baseline: TimeToBaseline | None
     diagnosis: str
     on_front: bool
-    best_again: float = math.nan
+    best_frequency: float = math.nan
     rates: tuple[Rate, ...] = ()
     curve: tuple[Point, ...] = ()
     class_names: tuple[str, ...] = ()
@@ -160,11 +162,11 @@ class Row:
 
     @property
     def indistinguishable(self) -> bool:
-        """Test does not tell it from the best on validation."""
-        return self.vs_best is not None and self.vs_best.verdict in ("cannot tell", "equivalent")
+        """Test finds it neither better nor worse than the best on validation."""
+        return self.vs_best is not None and self.vs_best.verdict in ("inconclusive", "equivalent")
 
     @property
-    def beats_the_best(self) -> bool:
+    def better_than_best(self) -> bool:
         """Test finds it better than the best on validation, which is the one that was chosen."""
         return self.vs_best is not None and self.vs_best.verdict == "better"
 

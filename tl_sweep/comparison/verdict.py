@@ -11,13 +11,13 @@ from tl_sweep.comparison import statistics
 from tl_sweep.comparison.evidence import Evidence
 from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Cell, common_seeds, mean_of, merit_of, seed_of
 from tl_sweep.comparison.statistics import LEVEL, MOST_IMAGES, MOST_SEEDS, Effects
-from tl_sweep.comparison.study import Comparison, Interval, Need
+from tl_sweep.comparison.study import Comparison, Interval, SampleSize
 from tl_sweep.tracking.names import Metric
 from tl_sweep.tracking.record import RunRecord
 
 
 @dataclass(frozen=True)
-class Duel:
+class PairedDifference:
     """Two cells on the seeds and test images that they share, before anything is adjusted."""
 
     ours: Cell
@@ -29,30 +29,32 @@ class Duel:
     effects: Effects | None
 
 
-def duel(ours: Cell, other: Cell, evidence: Evidence, margin: float) -> Duel:
+def paired_difference(ours: Cell, other: Cell, evidence: Evidence, margin: float) -> PairedDifference:
     """Raises UserError where predictions are missing or were made on other images."""
     theirs = {seed_of(run): run for run in other.runs}
     pairs = [(run, theirs[seed_of(run)]) for run in ours.runs if seed_of(run) in theirs]
     if not pairs:
-        return Duel(ours, other, Interval(math.nan, math.nan, math.nan), math.nan, math.nan, 0, None)
+        return PairedDifference(ours, other, Interval(math.nan, math.nan, math.nan), math.nan, math.nan, 0, None)
     both_PSN = evidence.table([run for pair in pairs for run in pair], "test").reshape(len(pairs), 2, -1)
     ours_SN, other_SN = both_PSN[:, 0], both_PSN[:, 1]
     if len(pairs) == 1:
         p = statistics.mcnemar(ours_SN[0], other_SN[0])
-        return Duel(ours, other, statistics.paired(ours_SN[0], other_SN[0]), p, math.nan, 1, None)
+        return PairedDifference(ours, other, statistics.paired(ours_SN[0], other_SN[0]), p, math.nan, 1, None)
     effects = statistics.two_way(ours_SN.astype(float) - other_SN.astype(float))
     p, p_not_equivalent = effects.p_value(), effects.p_not_equivalent(margin)
-    return Duel(ours, other, effects.interval(), p, p_not_equivalent, len(pairs), effects)
+    return PairedDifference(ours, other, effects.interval(), p, p_not_equivalent, len(pairs), effects)
 
 
 def against_scratch(cells: Sequence[Cell], evidence: Evidence, margin: float) -> dict[Cell, Comparison]:
     """Each strategy against the baseline of its backbone and task; these together are a family, declared beforehand."""
-    families: dict[Cell, list[Duel]] = defaultdict(list)
+    families: dict[Cell, list[PairedDifference]] = defaultdict(list)
     for cell in cells:
         scratch = scratch_of(cell, cells)
         if scratch is not None and scratch is not cell:
-            families[scratch].append(duel(cell, scratch, evidence, margin))
-    return {cell: verdict for family in families.values() for cell, verdict in judge(family, margin).items()}
+            families[scratch].append(paired_difference(cell, scratch, evidence, margin))
+    return {
+        cell: verdict for family in families.values() for cell, verdict in adjusted_verdicts(family, margin).items()
+    }
 
 
 def against_best(
@@ -63,14 +65,14 @@ def against_best(
     A pair that stands in the family against scratch already (``vs_scratch``) has its verdict from there.
     """
     best = best_of(cells)
-    told: dict[Cell, Comparison] = {}
+    known: dict[Cell, Comparison] = {}
     for cell in cells:
         if cell is not best and scratch_of(cell, cells) is best:
-            told[cell] = vs_scratch[cell]
+            known[cell] = vs_scratch[cell]
         elif cell is not best and scratch_of(best, cells) is cell:
-            told[cell] = mirrored(vs_scratch[best], best)
-    others = [cell for cell in cells if cell is not best and cell not in told]
-    return told | judge([duel(cell, best, evidence, margin) for cell in others], margin)
+            known[cell] = mirrored(vs_scratch[best], best)
+    others = [cell for cell in cells if cell is not best and cell not in known]
+    return known | adjusted_verdicts([paired_difference(cell, best, evidence, margin) for cell in others], margin)
 
 
 def mirrored(comparison: Comparison, ours: Cell) -> Comparison:
@@ -105,65 +107,72 @@ def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
     return next((other for other in same if other.is_scratch), None)
 
 
-def judge(family: Sequence[Duel], margin: float) -> dict[Cell, Comparison]:
+def adjusted_verdicts(family: Sequence[PairedDifference], margin: float) -> dict[Cell, Comparison]:
     """Verdicts on methods where there are three seeds or more, adjusted for the whole family; else what can be said."""
-    is_method = [duel.num_seeds >= FEWEST_SEEDS for duel in family]
-    adjusted = statistics.holm([duel.p if told else 1.0 for duel, told in zip(family, is_method, strict=True)])
-    outside = statistics.holm(
-        [duel.p_not_equivalent if told else 1.0 for duel, told in zip(family, is_method, strict=True)]
+    is_tested = [pair.num_seeds >= FEWEST_SEEDS for pair in family]
+    p_values = statistics.holm([pair.p if tested else 1.0 for pair, tested in zip(family, is_tested, strict=True)])
+    not_equivalent = statistics.holm(
+        [pair.p_not_equivalent if tested else 1.0 for pair, tested in zip(family, is_tested, strict=True)]
     )
     return {
-        duel.ours: _on_methods(replace(duel, p=p, p_not_equivalent=q), len(family), margin)
-        if told
-        else _few_seeds(duel)
-        for duel, told, p, q in zip(family, is_method, adjusted, outside, strict=True)
+        pair.ours: _on_methods(replace(pair, p=p, p_not_equivalent=q), len(family), margin)
+        if tested
+        else _on_networks(pair)
+        for pair, tested, p, q in zip(family, is_tested, p_values, not_equivalent, strict=True)
     }
 
 
-def _on_methods(duel: Duel, tests: int, margin: float) -> Comparison:
-    """tests: in the family; the duel's p-values are adjusted for it."""
-    assert duel.effects is not None
-    other = duel.other.strategy
-    if duel.p_not_equivalent < LEVEL:
-        return _told(duel, duel.p_not_equivalent, "equivalent", f"within {_points(margin)} of {other}")
-    if duel.p < LEVEL:
-        word = "better" if duel.difference.estimate > 0 else "worse"
-        return _told(duel, duel.p, word, f"{word} than {other}")
-    seen = abs(duel.difference.estimate)
-    need = statistics.needed(duel.effects, max(seen, margin - seen), tests)
-    told = _told(duel, duel.p, "cannot tell", f"cannot be told from {other}{more(need, duel.effects)}")
-    return replace(told, need=need, ways=ways_to_tell(need, duel.num_seeds, duel.effects.num_images))
+def _on_methods(pair: PairedDifference, tests: int, margin: float) -> Comparison:
+    """tests: in the family; the pair's p-values are adjusted for it."""
+    assert pair.effects is not None
+    other = pair.other.strategy
+    if pair.p_not_equivalent < LEVEL:
+        return _comparison(pair, pair.p_not_equivalent, "equivalent", f"within {_points(margin)} of {other}")
+    if pair.p < LEVEL:
+        word = "better" if pair.difference.estimate > 0 else "worse"
+        return _comparison(pair, pair.p, word, f"{word} than {other}")
+    seen = abs(pair.difference.estimate)
+    size = statistics.needed_sample_size(pair.effects, max(seen, margin - seen), tests)
+    wording = f"neither significantly different from {other} nor equivalent{_needed_clause(size, pair.effects)}"
+    return replace(
+        _comparison(pair, pair.p, "inconclusive", wording),
+        needed=size,
+        needed_text=sample_size_text(size, pair.num_seeds, pair.effects.num_images),
+    )
 
 
-def _told(duel: Duel, p: float, verdict: str, wording: str) -> Comparison:
-    seeds = f"{duel.num_seeds} seeds" + (" in common" if duel.num_seeds < len(duel.ours.runs) else "")
-    return Comparison(duel.difference, p, verdict, f"{wording} (Holm's p = {p:.2g}, {seeds})")
+def _comparison(pair: PairedDifference, p: float, verdict: str, wording: str) -> Comparison:
+    seeds = f"{pair.num_seeds} seeds" + (" in common" if pair.num_seeds < len(pair.ours.runs) else "")
+    return Comparison(pair.difference, p, verdict, f"{wording} (Holm's p = {p:.2g}, {seeds})")
 
 
-def _few_seeds(duel: Duel) -> Comparison:
-    other = duel.other.strategy
-    if duel.num_seeds == 0:
-        return Comparison(duel.difference, math.nan, "", f"no seed in common with {other}")
-    if duel.num_seeds == 1:
-        different = "differ" if duel.p < LEVEL else "cannot be told apart"
-        wording = f"these two networks {different} (exact McNemar, p = {duel.p:.2g}); one seed: no verdict on methods"
-        return Comparison(duel.difference, math.nan, "", wording)
-    return Comparison(duel.difference, math.nan, "", f"{duel.num_seeds} seeds: no verdict on methods")
+def _on_networks(pair: PairedDifference) -> Comparison:
+    """Of one or two seeds: no verdict, but with one an exact test of these two networks."""
+    if pair.num_seeds == 0:
+        return Comparison(pair.difference, math.nan, "", f"no seed in common with {pair.other.strategy}")
+    if pair.num_seeds == 1:
+        different = "differ" if pair.p < LEVEL else "do not differ"
+        wording = (
+            f"these two networks {different} significantly (exact McNemar, p = {pair.p:.2g}); "
+            "one seed: no verdict on methods"
+        )
+        return Comparison(pair.difference, math.nan, "", wording)
+    return Comparison(pair.difference, math.nan, "", f"{pair.num_seeds} seeds: no verdict on methods")
 
 
-def more(need: Need, effects: Effects) -> str:
-    """What would tell a difference as large as the one seen, or that it is within the margin."""
-    if need.seeds is None and need.images is None:
-        return f"; not told by up to {MOST_SEEDS} seeds alone, nor by up to {MOST_IMAGES:,} test images alone"
-    ways = ways_to_tell(need, effects.num_seeds, effects.num_images)
-    return f"; about {ways} would tell" if ways else ""
+def _needed_clause(size: SampleSize, effects: Effects) -> str:
+    """What a difference as large as the one seen, or one within the margin, needs to become significant."""
+    if size.seeds is None and size.images is None:
+        return f"; neither {MOST_SEEDS} seeds alone nor {MOST_IMAGES:,} test images alone would be enough"
+    needed = sample_size_text(size, effects.num_seeds, effects.num_images)
+    return f"; about {needed} are needed" if needed else ""
 
 
-def ways_to_tell(need: Need, num_seeds: int, num_images: int) -> str:
-    """``12 seeds of both or 3,000 test images``; empty where neither alone would do, or the power was there."""
-    ways = [f"{need.seeds} seeds of both"] if need.seeds and need.seeds > num_seeds else []
-    if need.images and need.images > num_images:
-        ways.append(f"{_round(need.images):,} test images")
+def sample_size_text(size: SampleSize, num_seeds: int, num_images: int) -> str:
+    """``12 seeds of both or 3,000 test images``; empty where neither alone is enough, or the power was there."""
+    ways = [f"{size.seeds} seeds of both"] if size.seeds and size.seeds > num_seeds else []
+    if size.images and size.images > num_images:
+        ways.append(f"{_round(size.images):,} test images")
     return " or ".join(ways)
 
 
@@ -177,29 +186,29 @@ def _points(margin: float) -> str:
     return f"{100 * margin:g} point{'s' if margin != 0.01 else ''}"
 
 
-def stability(cell: Cell, evidence: Evidence) -> float:
+def selection_frequency(cell: Cell, evidence: Evidence) -> float:
     """Share of resamples of validation images and seeds that choose the cell's setting again; nan without rivals."""
     rivals = [candidate.runs for candidate in cell.candidates]
-    return _chosen_again(rivals, cell.candidates.index(cell.chosen), evidence)
+    return _share_of_resamples(rivals, cell.candidates.index(cell.chosen), evidence)
 
 
-def best_again(task: Sequence[Cell], evidence: Evidence) -> float:
+def best_frequency(task: Sequence[Cell], evidence: Evidence) -> float:
     """Share of resamples of validation images and seeds, of those in common, in which the best cell of a task is best
     again; nan without rivals."""
     ranked, best = on_common_seeds(task), best_of(task)
     seeds = list(map(seed_of, ranked[best]))
     rivals = [cell for cell in task if list(map(seed_of, ranked[cell])) == seeds]
-    return _chosen_again([ranked[cell] for cell in rivals], rivals.index(best), evidence)
+    return _share_of_resamples([ranked[cell] for cell in rivals], rivals.index(best), evidence)
 
 
-def _chosen_again(rivals: Sequence[Sequence[RunRecord]], chosen: int, evidence: Evidence) -> float:
+def _share_of_resamples(rivals: Sequence[Sequence[RunRecord]], chosen: int, evidence: Evidence) -> float:
     """rivals: the runs of each, on the same seeds in the same order."""
     if len(rivals) < 2:
         return math.nan
     correct = [list(evidence.table(same_seed, "val")) for same_seed in zip(*rivals, strict=True)]
     sets = [evidence.image_set(run, "val") for run in rivals[0]]  # one for all seeds where data.subset_seed is fixed
     losses = [mean_of(runs, Metric.BEST_VAL_LOSS) for runs in rivals]
-    return statistics.chosen_share(correct, losses, chosen, [sets.index(number) for number in sets])
+    return statistics.selection_frequency(correct, losses, chosen, [sets.index(number) for number in sets])
 
 
 def by_task(cells: Iterable[Cell]) -> list[list[Cell]]:

@@ -44,7 +44,7 @@ def catalogue_of(study: Study) -> Catalogue:
 
 
 def _is_leading(row: Row) -> bool:
-    return row.indistinguishable or row.beats_the_best
+    return row.indistinguishable or row.better_than_best
 
 
 def detailed(rows: Sequence[Row]) -> list[Row]:

@@ -25,7 +25,7 @@ MISSING = "–"
 MOST_PICTURE_BYTES = 150_000  # of all pictures together: the page has to stay small
 NO_MISTAKE = "No test image was wrong."
 NOT_KEPT = "Mistakes are shown of the best row of each task."
-SYMBOLS = {"better": "▲", "worse": "▼", "equivalent": "=", "cannot tell": "?"}
+SYMBOLS = {"better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "?"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _axis(key: str) -> Callable[[Row], str]:
 
 def marks(row: Row) -> str:
     """``best``, ``like the best``, ``better on test``, ``front``; empty for most rows."""
-    standing = {"best": row.is_best, "like the best": row.indistinguishable, "better on test": row.beats_the_best}
+    standing = {"best": row.is_best, "like the best": row.indistinguishable, "better on test": row.better_than_best}
     return ", ".join(name for name, holds in {**standing, "front": row.on_front}.items() if holds)
 
 
@@ -171,17 +171,17 @@ def wording(comparison: Comparison | None) -> str:
 
 def time_to_scratch(row: Row) -> str:
     """When it is as accurate as tuned scratch ends; ``never``."""
-    if row.arrival is None:
+    if row.time_to_baseline is None:
         return MISSING
-    return "never" if row.arrival.epochs is None else f"{seconds(row.arrival.seconds or math.nan)} s"
+    return "never" if row.time_to_baseline.epochs is None else f"{seconds(row.time_to_baseline.seconds or math.nan)} s"
 
 
 def how_much_sooner(row: Row) -> str:
-    arrival = row.arrival
-    if arrival is None or arrival.epochs is None:
+    time_to_baseline = row.time_to_baseline
+    if time_to_baseline is None or time_to_baseline.epochs is None:
         return ""
-    factor = "" if arrival.factor is None else f", {arrival.factor:.1f} times as fast"
-    return f"{arrival.when}{factor}"
+    factor = "" if time_to_baseline.factor is None else f", {time_to_baseline.factor:.1f} times as fast"
+    return f"{time_to_baseline.when}{factor}"
 
 
 def points(share: float) -> str:
@@ -218,9 +218,9 @@ ACCURACY = (
         "mark",
         "",
         marks,
-        "best on validation; like the best: test accuracy cannot tell it from that; better on test: test finds it "
-        "better than that, which was chosen without it; front: no other row is as good or better in accuracy, training "
-        "time, inference time and parameters alike (Pareto)",
+        "best on validation; like the best: not significantly different from that on test; better on test: "
+        "significantly better than that on test, which plays no part in the choice; front: no other row is as good or "
+        "better in accuracy, training time, inference time and parameters alike (Pareto)",
         numeric=False,
     ),
     Column(
@@ -312,7 +312,7 @@ CHOICE = (
     Column(
         "chosen again, %",
         "choice on validation",
-        lambda row: f"{100 * row.stability:.0f}" if math.isfinite(row.stability) else MISSING,
+        lambda row: f"{100 * row.selection_frequency:.0f}" if math.isfinite(row.selection_frequency) else MISSING,
         "in how many resamples of validation images and seeds",
     ),
     Column(

@@ -43,19 +43,19 @@ def difference(comparison: Comparison | None) -> str:
     return "–" if comparison is None else in_points(comparison.difference)
 
 
-def arrival(row: Row) -> str:
+def time_to_baseline(row: Row) -> str:
     """Time to the validation accuracy that scratch ends with, and how many times as fast as scratch."""
-    if row.arrival is None:
+    if row.time_to_baseline is None:
         return "–"
-    seconds = row.arrival.seconds
+    seconds = row.time_to_baseline.seconds
     time = "" if seconds is None or math.isnan(seconds) else f", {seconds:.1f} s"
-    factor = "" if row.arrival.factor is None else f", ×{row.arrival.factor:.1f}"
-    return f"{row.arrival.when}{time}{factor}"
+    factor = "" if row.time_to_baseline.factor is None else f", ×{row.time_to_baseline.factor:.1f}"
+    return f"{row.time_to_baseline.when}{time}{factor}"
 
 
 def place(row: Row) -> str:
-    """``best`` on validation, ``=`` where test cannot tell it from that, ``>`` where test finds it better than that."""
-    return "best" if row.is_best else "=" if row.indistinguishable else ">" if row.beats_the_best else ""
+    """``best`` on validation; on test, ``=`` is not significantly different from it, and ``>`` better."""
+    return "best" if row.is_best else "=" if row.indistinguishable else ">" if row.better_than_best else ""
 
 
 def percent(share: float) -> str:
@@ -70,14 +70,14 @@ Texts = dict[str, Callable[[Row], str]]  # by heading
 
 ANSWERS: Texts = {
     "setting": lambda row: setting_of(row) or "–",
-    "stable": lambda row: "–" if math.isnan(row.stability) else f"{row.stability:.0%}",
+    "selection frequency": lambda row: "–" if math.isnan(row.selection_frequency) else f"{row.selection_frequency:.0%}",
     "val acc": lambda row: percent(row.val_acc),
     "test acc": lambda row: interval(row.test_acc),
     "vs scratch": lambda row: difference(row.vs_scratch),
     "verdict": lambda row: "" if row.vs_scratch is None else row.vs_scratch.verdict or "–",
     "seeds": lambda row: str(row.num_seeds),
     "seconds": lambda row: f"{row.seconds:.1f}",
-    "to scratch's acc": arrival,
+    "time to baseline accuracy": time_to_baseline,
 }
 COSTS: Texts = {
     "macro-F1": lambda row: percent(row.macro_f1),
@@ -90,8 +90,8 @@ COSTS: Texts = {
 LEFT = ("setting", "verdict", "Pareto")
 TABLES = (
     (
-        "chosen on validation, which finds one best; test cannot tell = from it, and finds > better\n"
-        "accuracies in %, with 95 % intervals; stable: share of resamples that choose the same setting",
+        "chosen on validation, which finds one best; on test, = is not significantly different from it, > better\n"
+        "accuracies in %, with 95 % intervals; selection frequency: share of resamples that choose the same setting",
         ANSWERS,
     ),
     ("front: no other is as good or better in accuracy, training time, inference time and parameters alike", COSTS),
@@ -224,7 +224,11 @@ def _flat(row: Row) -> dict[str, Any]:
         **{f"test_acc_{name}": value for name, value in vars(row.test_acc).items()},
         **_flat_comparison("vs_scratch", row.vs_scratch),
         **_flat_comparison("vs_best", row.vs_best),
-        **({} if row.arrival is None else {f"arrival_{name}": value for name, value in vars(row.arrival).items()}),
+        **(
+            {}
+            if row.time_to_baseline is None
+            else {f"time_to_baseline_{name}": value for name, value in vars(row.time_to_baseline).items()}
+        ),
         "runs": " ".join(row.run_ids),
     }
 

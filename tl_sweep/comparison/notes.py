@@ -1,0 +1,154 @@
+"""Warnings: what a reader must know before believing a comparison."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Candidate, Cell, seed_of
+from tl_sweep.comparison.study import Row, named
+from tl_sweep.comparison.verdict import scratch_of
+from tl_sweep.tracking.names import Metric, Tag
+from tl_sweep.tracking.record import RunRecord
+
+FEW_TRIALS = 3
+NOISY_CHOICE = 0.02  # standard error of a difference in validation accuracy that settings were chosen by
+
+
+def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """All warnings about the rows of one data set."""
+    yield from _few_seeds(dataset, rows)
+    yield from _noisy_choices(dataset, rows)
+    yield from _unequal_trials(dataset, rows)
+    yield from _better_incomplete_settings(rows)
+    yield from _longest_schedules(rows)
+    yield from _one_schedule(dataset, rows)
+    yield from _shared_features(dataset, rows)
+    yield from _several_machines(dataset, rows)
+    yield from _no_baseline(dataset, rows)
+
+
+def _few_seeds(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    few = [row for row in rows.values() if row.num_seeds < FEWEST_SEEDS]
+    if few:
+        yield (
+            f"{dataset}: {len(few)} of {len(rows)} rows have fewer than three seeds: they compare trained networks, "
+            "not methods"
+        )
+
+
+def _noisy_choices(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    noisy: dict[str, list[str]] = defaultdict(list)
+    for row in rows.values():
+        error = _error_of_choice(row)
+        if row.trials >= FEW_TRIALS and error > NOISY_CHOICE:
+            noisy[f"{100 * error:.0f}"].append(f"{row.label} ({row.trials} settings)")
+    if noisy:
+        worst = max(noisy, key=float)
+        count = sum(map(len, noisy.values()))
+        yield (
+            f"{dataset}: in {count} of {len(rows)} rows the setting was chosen on few validation images: a difference "
+            f"between two settings has a standard error of up to {worst} points, as in {noisy[worst][0]}"
+        )
+
+
+def _unequal_trials(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    tuned = [row for row in rows.values() if row.rates]  # logistic regression has no rate to tune
+    trials = {row.trials for row in tuned}
+    if len(trials) > 1:
+        most = max(tuned, key=lambda row: row.trials)
+        yield (
+            f"{dataset}: unequal numbers of settings were tried, from {min(trials)} to {max(trials)} ({most.label}); "
+            "more trials favour the chosen setting"
+        )
+
+
+def _better_incomplete_settings(rows: Mapping[Cell, Row]) -> Iterator[str]:
+    for cell, row in rows.items():
+        ahead = [candidate for candidate in cell.incomplete if _leads(candidate, cell)]
+        if ahead:
+            setting = ", ".join(f"{key}={value}" for key, value in ahead[0].setting)
+            yield (
+                f"{row.label}: {setting} is ahead of the chosen setting on validation, on the seeds that both have, "
+                f"but was not run on all of them: run the others, and it can be chosen"
+            )
+
+
+def _longest_schedules(rows: Mapping[Cell, Row]) -> Iterator[str]:
+    for cell, row in rows.items():
+        if cell.is_scratch and _longest_won(cell):
+            yield f"{row.label}: its longest schedule ({cell.chosen.epochs} epochs) won; a longer one may do better"
+
+
+def _several_machines(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    machines = sorted({_machine(run) for cell in rows for run in cell.runs})
+    if len(machines) > 1:
+        yield f"{dataset}: training times come from different machines and do not compare: {'; '.join(machines)}"
+
+
+def _no_baseline(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    without = {named(cell.backbone, axes=cell.task) for cell in rows if scratch_of(cell, rows) is None}
+    if without:
+        yield f"{dataset}: no baseline for {', '.join(sorted(without))}: add freeze=scratch"
+
+
+def _machine(run: RunRecord) -> str:
+    where = run.tags.get(Tag.DEVICE, "")
+    threads = f", {run.tags[Tag.THREADS]} threads" if where == "cpu" and Tag.THREADS in run.tags else ""
+    return f"{run.tags.get(Tag.HOST, 'an unknown machine')} ({where}{threads})"
+
+
+def _error_of_choice(row: Row) -> float:
+    """Standard error of the difference between two settings' validation accuracies, were their mistakes independent."""
+    count = row.num_val_images * row.num_seeds
+    accuracy = (row.val_acc * count + 1) / (count + 2)  # where all are right, that is not known to be so of others
+    return math.sqrt(2 * accuracy * (1 - accuracy) / count)
+
+
+def _leads(candidate: Candidate, chosen: Cell) -> bool:
+    """Whether it is better on validation over the seeds that both have."""
+    theirs = {seed_of(run): run.metrics[Metric.BEST_VAL_ACC] for run in chosen.runs}
+    gains = [
+        run.metrics[Metric.BEST_VAL_ACC] - theirs[seed_of(run)] for run in candidate.runs if seed_of(run) in theirs
+    ]
+    return bool(gains) and sum(gains) > 0
+
+
+def _longest_won(cell: Cell) -> bool:
+    lengths = _lengths(cell)
+    return len(lengths) > 1 and cell.chosen.epochs == max(lengths)
+
+
+def _lengths(cell: Cell) -> set[int]:
+    return {candidate.epochs for candidate in (*cell.candidates, *cell.incomplete)}
+
+
+def _one_schedule(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """Scratch converges later than what is pretrained: equal epochs are not a fair comparison alone."""
+    single: dict[int, list[str]] = defaultdict(list)
+    for cell, row in rows.items():
+        others = [other for other in rows if other is not cell and scratch_of(other, rows) is cell]
+        longest = max((epochs for other in others for epochs in _lengths(other)), default=0)
+        if cell.is_scratch and len(_lengths(cell)) == 1 and cell.chosen.epochs <= longest:
+            single[cell.chosen.epochs].append(row.label)
+    for epochs, labels in single.items():
+        more = f" and {len(labels) - 1} more" * (len(labels) > 1)
+        yield (
+            f"{dataset}: {labels[0]}{more} had no longer schedule than the others, and training from scratch converges "
+            f"later: freeze=scratch epochs={epochs},{3 * epochs},{10 * epochs} gives it one"
+        )
+
+
+def _shared_features(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """Times of runs that found all their frozen features computed by others are not what a run alone would take."""
+    found = [row.label for cell, row in rows.items() if any(map(_computed_no_feature, cell.runs))]
+    if found:
+        yield (
+            f"{dataset}: training times of {len(found)} row{'s' * (len(found) > 1)} leave out, for one seed or more, "
+            f"frozen features that other runs had computed, as in {found[0]}"
+        )
+
+
+def _computed_no_feature(run: RunRecord) -> bool:
+    return run.metrics.get(Metric.CACHE_HIT_ROWS, 0) > 0 and run.metrics.get(Metric.CACHE_MISSED_ROWS, 0) == 0

@@ -1,12 +1,9 @@
 """What tl_sweep costs, as ratios against the same work done otherwise on the same machine. Prints tables:  make bench
 
-    python benchmarks/bench.py [models=resnet18,mobilenet_v2,squeezenet1_1] [images=512] [repeats=3] [assets=…] [out=…]
-
 Ours and the reference alternate; figures are medians with the smallest and largest value, since machines are shared and
 noisy. Images are generated noise (only their cost matters), or those of a folder of classes given as ``assets``. The
 grid is five rates of ten epochs; ours costs the first job, from an empty cache, and four times a further one, the
 hand-written loop's five times one rate, since nothing is shared there.
-``rows=`` chooses among jobs,none,all,early,views; ``out=`` is a folder for benchmarks.png, which shows how cost grows.
 """
 
 from __future__ import annotations
@@ -37,7 +34,8 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import argument, read
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.config.loading import compose
 from tl_sweep.config.schema import Config
 from tl_sweep.models.build import build_model
@@ -52,14 +50,19 @@ from tl_sweep.training.loop import train_epoch
 from tl_sweep.training.optimizer import make_optimizer, make_schedule, parameter_groups
 from tl_sweep.training.prefix import Prefix
 
-DEFAULTS = {
-    "models": "resnet18,mobilenet_v2,squeezenet1_1",
-    "images": "512",
-    "repeats": "3",
-    "rows": "jobs,none,all,early,views",
-    "assets": "",
-    "out": "",
-}
+ROWS = ("jobs", "none", "all", "early", "views")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    models: tuple[str, ...] = argument(("resnet18", "mobilenet_v2", "squeezenet1_1"), "networks")
+    images: int = argument(512, "training images", ge=4)
+    repeats: int = argument(3, "of each measurement; the median counts", ge=1)
+    rows: tuple[str, ...] = argument(ROWS, "what is measured", choices=ROWS)
+    assets: Path | None = argument(None, "a folder of classes with real images; null: generated noise")
+    out: Path | None = argument(None, "a folder for benchmarks.png, which shows how cost grows; null: none")
+
+
 IMAGE_PX, WORKING_PX, BATCH_SIZE, CLASSES = 128, 146, 32, 4
 RATES, EPOCHS = 5, 10
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # both sides in float32
@@ -86,12 +89,12 @@ def spread(values: list[float], unit: str = "", digits: int = 2) -> str:
 # --- images
 
 
-def make_images(folder: Path, num_train: int, assets: str) -> Path:
+def make_images(folder: Path, num_train: int, assets: Path | None) -> Path:
     """``train``, ``val`` and ``test`` with one folder per class; a quarter as many for each of the last two."""
     from PIL import Image
 
     generator = torch.Generator().manual_seed(0)
-    real = [sorted(path.glob("*.jpg")) for path in sorted(Path(assets).iterdir()) if path.is_dir()] if assets else []
+    real = [sorted(path.glob("*.jpg")) for path in sorted(assets.iterdir()) if path.is_dir()] if assets else []
     for split, count in {"train": num_train, "val": num_train // 4, "test": num_train // 4}.items():
         for label in range(CLASSES):
             (folder / split / str(label)).mkdir(parents=True)
@@ -487,23 +490,23 @@ def measured(
 
 def main() -> None:
     with errors_for_people():
-        values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-    models, num_train = values["models"].split(","), int(values["images"])
-    if values["out"]:
-        Path(values["out"]).mkdir(parents=True, exist_ok=True)
+        arguments = read(Arguments, sys.argv[1:], __doc__)
+    models, num_train, out = arguments.models, arguments.images, arguments.out
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     where = torch.cuda.get_device_name() if DEVICE.type == "cuda" else "the CPU"
     print(f"{machine}, torch {torch.__version__}; all of it on {where}, in float32")
     print(f"{num_train} training images, {IMAGE_PX} px, batch {BATCH_SIZE}")
     with tempfile.TemporaryDirectory() as temporary:
-        bench = Bench(Path(temporary), make_images(Path(temporary) / "images", num_train, values["assets"]),
-                      int(values["repeats"]))  # fmt: skip
+        images = make_images(Path(temporary) / "images", num_train, arguments.assets)
+        bench = Bench(Path(temporary), images, arguments.repeats)
         prepare_store(bench.uri, "tl_sweep")
         tasks = {views: make_task(bench.root, views) for views in (1, 4, None)}
         headings = ("work", "tl_sweep", "reference", "ratio", "target")
-        print_measured(headings, measured(bench, models, set(values["rows"].split(",")), tasks))
-        if values["out"]:
-            growth(bench, num_train, tasks, Path(values["out"]) / "benchmarks.png")
+        print_measured(headings, measured(bench, models, set(arguments.rows), tasks))
+        if out:
+            growth(bench, num_train, tasks, out / "benchmarks.png")
 
 
 if __name__ == "__main__":

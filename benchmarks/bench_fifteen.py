@@ -1,6 +1,6 @@
 """Fifteen runs (five rates, three seeds) against one run at its best, on real images. Prints a table:
 
-    python benchmarks/bench_fifteen.py assets=FOLDER [models=mobilenet_v2,squeezenet1_1] [views=1,4,null] [threads=1]
+    python benchmarks/bench_fifteen.py assets=FOLDER
 
 FOLDER has weights/<model>-imagenet.pth and data/trashnet_160 (a folder per class). The bound is what a single run that
 computes its features in every epoch takes at least, with nothing else: training images × epochs / the network's forward
@@ -16,15 +16,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from measurements import print_measured
 from torchvision.models import get_model
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import argument, read
+from tl_sweep.base.command_line import errors_for_people
 
-DEFAULTS = {"assets": "", "models": "mobilenet_v2,squeezenet1_1", "views": "1,4,null", "threads": "1"}
+
+@dataclass(frozen=True)
+class Arguments:
+    assets: Path = argument(Path(), "needed: a folder with data/trashnet_160 and weights")
+    models: tuple[str, ...] = argument(("mobilenet_v2", "squeezenet1_1"), "networks")
+    views: tuple[str, ...] = argument(("1", "4", "null"), "augment.views")
+    threads: int = argument(1, "of torch", ge=1)
+
+
 EPOCHS, IMAGE_PX, BATCH_SIZE, TIMED_S = 30, 128, 32, 10.0
 RATES, SEEDS = "1e-4,3e-4,1e-3,3e-3,1e-2", "0,1,2"
 
@@ -61,10 +71,10 @@ def sweep(name: str, views: str, assets: Path, threads: int) -> tuple[float, int
     return took_s, count
 
 
-def rows(values: dict[str, str]) -> Iterator[tuple[str, ...]]:
-    assets, threads = Path(values["assets"]).absolute(), int(values["threads"])
-    for name in values["models"].split(","):
-        for views in values["views"].split(","):
+def rows(arguments: Arguments) -> Iterator[tuple[str, ...]]:
+    assets, threads = arguments.assets.absolute(), arguments.threads
+    for name in arguments.models:
+        for views in arguments.views:
             rate = forward_images_per_s(name)
             took_s, count = sweep(name, views, assets, threads)
             bound_s = count * EPOCHS / rate
@@ -74,11 +84,11 @@ def rows(values: dict[str, str]) -> Iterator[tuple[str, ...]]:
 
 def main() -> None:
     with errors_for_people():
-        values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-    torch.set_num_threads(int(values["threads"]))
-    print(f"{os.cpu_count()} cores, {values['threads']} threads, torch {torch.__version__}")
+        arguments = read(Arguments, sys.argv[1:], __doc__)
+    torch.set_num_threads(arguments.threads)
+    print(f"{os.cpu_count()} cores, {arguments.threads} threads, torch {torch.__version__}")
     headings = ("network", "augment.views", "training images", "forward rate", "bound, one run", "15 runs", "ratio")
-    print_measured(headings, rows(values))
+    print_measured(headings, rows(arguments))
 
 
 if __name__ == "__main__":

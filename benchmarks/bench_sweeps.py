@@ -1,7 +1,5 @@
 """What a sweep costs besides its training, and how that grows. Prints a table:  make bench-sweeps
 
-    python benchmarks/bench_sweeps.py [jobs=200] [runs=200,1000,2000] [repeats=3]
-
 ``jobs`` tiny jobs (frozen features of 8 × 8 digits, a solved head, one seed each) are run, planned, and asked for
 again. Then ``plan`` lays out grids of so many jobs, and ``compare`` reads so many runs that ``benchmarks/make_runs.py``
 generates, in MLflow's SQLite. Seconds are those of whole commands, from the start of Python; medians with the smallest
@@ -17,14 +15,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from measurements import print_measured
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import argument, read
+from tl_sweep.base.command_line import errors_for_people
 
-DEFAULTS = {"jobs": "200", "runs": "200,1000,2000", "repeats": "3"}
+
+@dataclass(frozen=True)
+class Arguments:
+    jobs: int = argument(200, "tiny jobs of one sweep", ge=1)
+    runs: tuple[int, ...] = argument((200, 1000, 2000), "how many made-up runs are compared")
+    repeats: int = argument(3, "of each measurement; the median counts", ge=1)
+
+
 TINY = ("freeze=all", "data.shots=5", "epochs=1", "augment=none")
 MAKE_RUNS = Path(__file__).with_name("make_runs.py")
 
@@ -70,20 +77,20 @@ def growing_rows(folder: Path, count: int, repeats: int) -> Iterator[tuple[str, 
     yield f"tl_sweep.compare of {count} generated runs, with its page", read, "≤ 10 s for 2,000"
 
 
-def all_rows(folder: Path, values: dict[str, str]) -> Iterator[tuple[str, str, str]]:
-    repeats = int(values["repeats"])
+def all_rows(folder: Path, arguments: Arguments) -> Iterator[tuple[str, str, str]]:
+    repeats = arguments.repeats
     (folder / "tiny").mkdir()
-    yield from tiny_rows(folder / "tiny", int(values["jobs"]), repeats)
-    for count in values["runs"].split(","):
-        yield from growing_rows(folder / f"runs{count}", int(count), repeats)
+    yield from tiny_rows(folder / "tiny", arguments.jobs, repeats)
+    for count in arguments.runs:
+        yield from growing_rows(folder / f"runs{count}", count, repeats)
 
 
 def main() -> None:
     with errors_for_people():
-        values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        arguments = read(Arguments, sys.argv[1:], __doc__)
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as temporary:
-        print_measured(("work", "took", "target"), all_rows(Path(temporary), values))
+        print_measured(("work", "took", "target"), all_rows(Path(temporary), arguments))
 
 
 if __name__ == "__main__":

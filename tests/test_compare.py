@@ -740,9 +740,10 @@ def test_filters_keep_what_they_name(call: Callable[..., Answer]) -> None:
     [
         (("data.shot=5",), "data.shot=5: no run has a tag or parameter data.shot; did you mean 'data.shots'?"),
         (("data.shots=7",), "data.shots=7: no run has that; there are 25, 5"),
-        (("format=cvs",), "format=cvs: did you mean 'csv'? allowed: table, csv, json, md"),
-        (("margin=1",), "margin=1: a difference in accuracy above 0 and below 1 is needed, e.g. 0.01 for one point"),
-        (("margin=x",), "margin=x: a difference in accuracy above 0 and below 1 is needed, e.g. 0.01 for one point"),
+        (("format=cvs",), "format=cvs: allowed: table, csv, json, md; did you mean 'csv'?"),
+        (("margin=1",), "margin=1.0: must be above 0 and below 1"),
+        (("margin=x",), "margin=x: a number is needed"),
+        (("open=ja",), "open=ja: allowed: true, false, yes, no, 1, 0"),
         (("sweep=s0",), "no runs are recorded there: sweep=, tracking.uri= and tracking.experiment= say where to look"),
         (("runs",), "runs: filters are written <tag or parameter>=<value>"),
     ],

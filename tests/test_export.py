@@ -119,7 +119,7 @@ def test_our_own_network_is_exported_too(command: Command, small_run: Recorded) 
         (export.main, [], "which run? python -m tl_sweep.export run=<mlflow run id> [out=folder]"),
         (export.main, ["rnu=1"], "rnu=1: unknown; did you mean 'run'? keys: run, out, tracking.uri"),
         (predict.main, ["run=1"], "which run, which images? python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR"),
-        (predict.main, ["run=1", "format=jsn", "a.png"], "format=jsn: csv or json; did you mean 'json'?"),
+        (predict.main, ["run=1", "format=jsn", "a.png"], "format=jsn: allowed: csv, json; did you mean 'json'?"),
         (predict.main, ["run=1", "a.png"], "a.png: no such file or folder"),
         (predict.main, ["run=1", "."], ".: no image in this folder"),
         (predict.main, ["run=1", "--csv", "a.png"], "--csv: unknown; keys: run, format, tracking.uri"),

@@ -1,8 +1,8 @@
 """What is kept on disk for every sweep: decoded images and the outputs of frozen stages.
 
-    python -m tl_sweep.cache list   [cache.dir=…]
-    python -m tl_sweep.cache prune  [cache.dir=…] [cache.max_gb=…]     # the least recently used go first; 0: all
-    python -m tl_sweep.cache verify [cache.dir=…]                      # reads everything; exit code 1 if damaged
+    python -m tl_sweep.cache list
+    python -m tl_sweep.cache prune  [cache.max_gb=…]     # the least recently used go first; 0: all
+    python -m tl_sweep.cache verify                      # reads everything; exit code 1 if damaged
 
 Nothing here is needed to repeat a run: what is missing or damaged is computed again.
 """
@@ -10,15 +10,23 @@ Nothing here is needed to repeat a run: what is missing or damaged is computed a
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import read_with_words
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError, did_you_mean
-from tl_sweep.config.schema import CacheConfig, local_path
+from tl_sweep.config.arguments import config_argument
+from tl_sweep.config.schema import local_path
 
 COMMANDS = ("list", "prune", "verify")
-DEFAULTS = {"cache.dir": str(CacheConfig.dir), "cache.max_gb": str(CacheConfig.max_gb)}
+
+
+@dataclass(frozen=True)
+class Arguments:
+    cache_dir: str = config_argument("cache.dir")
+    cache_max_gb: float = config_argument("cache.max_gb", doc="prune: the least recently used go beyond this")
 
 
 def print_entries(folder: Path) -> None:
@@ -47,15 +55,10 @@ def title(description: dict[str, object]) -> str:
     return str(description.get("rows", "?"))
 
 
-def prune(folder: Path, max_gb: str) -> None:
+def prune(folder: Path, max_gb: float) -> None:
     from tl_sweep.array_store.store import RowStore
 
-    try:
-        max_bytes = float(max_gb) * 1e9
-    except ValueError as error:
-        raise UserError(f"cache.max_gb={max_gb}: a number is needed") from error
-    if not max_bytes >= 0:
-        raise UserError(f"cache.max_gb={max_gb}: must be at least 0")
+    max_bytes = max_gb * 1e9
     store = RowStore(folder, max_bytes)
     before = sum(kept.bytes for kept in store.entries())
     removed = store.prune(max_bytes)
@@ -76,11 +79,11 @@ def verify(folder: Path) -> None:
 
 def main() -> None:
     with errors_for_people():
-        values, words = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
+        arguments, words = read_with_words(Arguments, sys.argv[1:], __doc__)
         if len(words) != 1 or words[0] not in COMMANDS:
             near = did_you_mean(words[0], COMMANDS) if words else ""
             raise UserError(f"python -m tl_sweep.cache {'|'.join(COMMANDS)};{near}".rstrip(";"))
-        folder = local_path(values["cache.dir"])
+        folder = local_path(arguments.cache_dir)
         from tl_sweep.array_store.store import StoreFull
 
         try:
@@ -88,7 +91,7 @@ def main() -> None:
                 case "list":
                     print_entries(folder)
                 case "prune":
-                    prune(folder, values["cache.max_gb"])
+                    prune(folder, arguments.cache_max_gb)
                 case _:
                     verify(folder)
         except StoreFull as error:

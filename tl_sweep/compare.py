@@ -5,9 +5,7 @@
     python -m tl_sweep.compare --format csv > rows.csv           also json, md
 
 Chooses every free setting on validation, compares on test with intervals over seeds and images, and writes one page
-(page=…, default report.html in output.dir; page=null: none). Further keys: margin=0.01 (a difference in accuracy that
-does not matter), open=true (show the page in the browser), output.dir, tracking.uri (null: runs from output.dir),
-tracking.experiment, weights.dir. docs/statistics.md says how it is computed.
+that shows it. docs/statistics.md says how it is computed.
 """
 
 from __future__ import annotations
@@ -17,43 +15,53 @@ import sys
 import webbrowser
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments, spelled_alike
+from tl_sweep.base.arguments import argument, keys_of, read_with_words, spelled_alike
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError, did_you_mean
-from tl_sweep.config.schema import OutputConfig, TrackingConfig, WeightsConfig, local_path
+from tl_sweep.config.arguments import config_argument
+from tl_sweep.config.schema import local_path
 from tl_sweep.sweep.conclusion import PAGE, publish, study_of, with_link
 from tl_sweep.tracking.names import Tag
 
 if TYPE_CHECKING:
     from tl_sweep.tracking.record import RunRecord
 
-DEFAULTS = {
-    "sweep": "",
-    "margin": "0.01",
-    "format": "table",
-    "page": "",
-    "open": "false",
-    "output.dir": str(OutputConfig.dir),
-    "tracking.uri": str(TrackingConfig.uri),
-    "tracking.experiment": TrackingConfig.experiment,
-    "weights.dir": str(WeightsConfig.dir),
-}
+
+@dataclass(frozen=True)
+class Arguments:
+    sweep: str = argument("", "only the runs of this sweep")
+    margin: float = argument(0.01, "a difference in accuracy that does not matter; 0.01: one point", gt=0, lt=1)
+    format: str = argument("table", "how it is printed", choices=("table", "csv", "json", "md"))
+    page: str | None = argument(
+        "", f"where to write the page; not given: {PAGE} in output.dir, none for csv, json and md; null: none"
+    )
+    open: bool = argument(False, "show the page in the browser")
+    output_dir: str = config_argument("output.dir", doc="where the runs are, one folder each")
+    tracking_uri: str | None = config_argument(
+        "tracking.uri", doc="MLflow tracking address; null: runs from output.dir"
+    )
+    tracking_experiment: str = config_argument("tracking.experiment")
+    weights_dir: str = config_argument("weights.dir", doc="speeds of networks are remembered beside it")
+
+
+KEYS = keys_of(Arguments)
 
 
 def main() -> None:
     with errors_for_people():
-        words = list(spelled_alike(sys.argv[1:], DEFAULTS))
-        filters = [word for word in words if "=" in word and word.partition("=")[0] not in DEFAULTS]
-        values, others = read_arguments([word for word in words if word not in filters], DEFAULTS, __doc__)
+        words = list(spelled_alike(sys.argv[1:], KEYS))
+        filters = [word for word in words if "=" in word and word.partition("=")[0] not in KEYS]
+        arguments, others = read_with_words(Arguments, [word for word in words if word not in filters], __doc__)
         if others:
             raise UserError(f"{others[0]}: filters are written <tag or parameter>=<value>")
         with uncollected():
-            compare(values, filters)
+            compare(arguments, filters)
 
 
 @contextmanager
@@ -67,63 +75,49 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def compare(values: dict[str, str], filters: Sequence[str]) -> None:
+def compare(arguments: Arguments, filters: Sequence[str]) -> None:
     """Print the comparison, and write and keep its page.
 
     Raises:
-        UserError: a value that is not allowed, runs that cannot be found, or none that match.
+        UserError: runs that cannot be found, or none that match.
     """
     from tl_sweep.comparison.analysis import Question
     from tl_sweep.report.table import FORMATS, lines, print_study
 
-    if values["format"] not in ("table", *FORMATS):
-        near = did_you_mean(values["format"], FORMATS)
-        raise UserError(f"format={values['format']}:{near} allowed: table, {', '.join(FORMATS)}")
-    uri = None if values["tracking.uri"] == "null" else values["tracking.uri"]
-    runs = filtered(find_runs(values, uri), filters)
-    title = " ".join([values["sweep"] or values["tracking.experiment"], *filters])
-    question = Question(title, _margin(values["margin"]), tuple(filters))
-    study = study_of(runs, question, uri, local_path(values["weights.dir"]))
+    uri, is_table = arguments.tracking_uri, arguments.format == "table"
+    runs = filtered(find_runs(arguments), filters)
+    title = " ".join([arguments.sweep or arguments.tracking_experiment, *filters])
+    question = Question(title, arguments.margin, tuple(filters))
+    study = study_of(runs, question, uri, local_path(arguments.weights_dir))
     if uri is not None:
-        study = with_link(study, uri, values["tracking.experiment"])
-    if values["format"] != "table":
-        print(FORMATS[values["format"]](study))
-        if values["format"] == "csv":  # has place for rows alone
+        study = with_link(study, uri, arguments.tracking_experiment)
+    if not is_table:
+        print(FORMATS[arguments.format](study))
+        if arguments.format == "csv":  # has place for rows alone
             print(*lines(study), sep="\n", file=sys.stderr)
     else:
         print_study(study, Console(width=None if Console().is_terminal else 200))
-    if values["page"] == "null" or (values["format"] != "table" and not values["page"]):
+    if arguments.page is None or not (is_table or arguments.page):
         return
-    path = Path(values["page"]) if values["page"] else local_path(values["output.dir"]) / PAGE
-    publish(study, path, uri, values["tracking.experiment"])
-    print(f"page: {path}", file=sys.stderr if values["format"] != "table" else sys.stdout)
-    if values["open"].lower() == "true":
+    path = Path(arguments.page) if arguments.page else local_path(arguments.output_dir) / PAGE
+    publish(study, path, uri, arguments.tracking_experiment)
+    print(f"page: {path}", file=sys.stdout if is_table else sys.stderr)
+    if arguments.open:
         webbrowser.open(path.absolute().as_uri())
 
 
-def _margin(text: str) -> float:
-    try:
-        margin = float(text)
-    except ValueError:
-        margin = -1.0
-    if not 0 < margin < 1:
-        raise UserError(
-            f"margin={text}: a difference in accuracy above 0 and below 1 is needed, e.g. 0.01 for one point"
-        )
-    return margin
-
-
-def find_runs(values: dict[str, str], uri: str | None) -> list[RunRecord]:
+def find_runs(arguments: Arguments) -> list[RunRecord]:
     """From the tracking store, or from the runs' own folders where there is none."""
     from tl_sweep.tracking.record import Record, folders_in
     from tl_sweep.tracking.store import recorded_runs
 
-    if uri is not None:
-        return recorded_runs(uri, values["tracking.experiment"], values["sweep"])
+    sweep = arguments.sweep
+    if arguments.tracking_uri is not None:
+        return recorded_runs(arguments.tracking_uri, arguments.tracking_experiment, sweep)
     runs = []
-    for folder in folders_in(local_path(values["output.dir"])):
+    for folder in folders_in(local_path(arguments.output_dir)):
         run = Record(folder).summary()
-        if run is not None and (not values["sweep"] or Tag.sweep_of(values["sweep"]) in run.tags):
+        if run is not None and (not sweep or Tag.sweep_of(sweep) in run.tags):
             runs.append(replace(run, tags=run.tags | {Tag.FOLDER: str(folder)}))  # it may have been moved since
     return runs
 
@@ -138,7 +132,7 @@ def filtered(runs: list[RunRecord], filters: Iterable[str]) -> list[RunRecord]:
         raise UserError("no runs are recorded there: sweep=, tracking.uri= and tracking.experiment= say where to look")
     for word in filters:
         name, _, text = word.partition("=")
-        known = {key for run in runs for key in (*run.tags, *run.params, *DEFAULTS)}
+        known = {key for run in runs for key in (*run.tags, *run.params, *KEYS)}
         if name not in known:
             raise UserError(f"{word}: no run has a tag or parameter {name};{did_you_mean(name, known)}".rstrip(";"))
         there = sorted({_value(run, name) for run in runs})

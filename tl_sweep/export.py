@@ -1,6 +1,6 @@
 """Write a finished run's model for plain torchvision:
 
-    python -m tl_sweep.export run=<mlflow run id> [out=exported] [tracking.uri=sqlite:///mlflow.db]
+    python -m tl_sweep.export run=<mlflow run id> [out=exported]
 
 leaves model.pth (a full state dict), classes.json and preprocessing.json in the folder `out`, and prints the lines that
 load them without this package.
@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tl_sweep.base.arguments import argument, read
 from tl_sweep.base.atomic_files import atomic_write
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.schema import TrackingConfig
+from tl_sweep.config.arguments import config_argument
 
-DEFAULTS = {"run": "", "out": "exported", "tracking.uri": str(TrackingConfig.uri)}
+
+@dataclass(frozen=True)
+class Arguments:
+    run: str = argument("", "needed: MLflow run id")
+    out: Path = argument(Path("exported"), "the folder to write to")
+    tracking_uri: str = config_argument("tracking.uri", doc="MLflow tracking address, where the run is")
 
 
 def export(run_id: str, uri: str, folder: Path) -> str:
@@ -52,10 +58,10 @@ def export(run_id: str, uri: str, folder: Path) -> str:
 
 def main() -> None:
     with errors_for_people():
-        values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        if not values["run"] or others:
+        arguments = read(Arguments, sys.argv[1:], __doc__)
+        if not arguments.run:
             raise UserError("which run? python -m tl_sweep.export run=<mlflow run id> [out=folder]")
-        print(export(values["run"], values["tracking.uri"], Path(values["out"])))
+        print(export(arguments.run, arguments.tracking_uri, arguments.out))
 
 
 if __name__ == "__main__":

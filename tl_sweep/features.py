@@ -1,10 +1,10 @@
 """Embeddings of any images: what a frozen backbone makes of them, pooled, from the same store that sweeps use.
 
-    python -m tl_sweep.features model=resnet18 [model.weights=imagenet] [data.image_size=224] [out=features.npy] IMAGE_OR_FOLDER...
+    python -m tl_sweep.features model=resnet18 [out=features.npy] IMAGE_OR_FOLDER...
 
-`out` is .npy (float32, one row per image, with names and labels in a .csv beside it) or .parquet (all in one). An image's
-label is the name of its folder. model.weights takes what a sweep takes.
-"""  # noqa: E501
+`out` is .npy (float32, one row per image, with names and labels in a .csv beside it) or .parquet (all in one). The
+label of an image is the name of its folder. model.weights takes what a sweep takes.
+"""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tl_sweep.base.arguments import argument, read_with_words
 from tl_sweep.base.atomic_files import atomic_write
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.config.arguments import config_argument
 from tl_sweep.config.loading import compose, conf_dir
-from tl_sweep.config.schema import CacheConfig, Config, ConfigError, TrackingConfig, WeightsConfig
+from tl_sweep.config.schema import Config, ConfigError
 
 if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
 
-DEFAULTS = {
-    "model": "",
-    "model.weights": "imagenet",
-    "data.image_size": "224",
-    "out": "features.npy",
-    "cache.dir": str(CacheConfig.dir),
-    "weights.dir": str(WeightsConfig.dir),
-    "tracking.uri": str(TrackingConfig.uri),
-}
 FORMATS = (".npy", ".parquet")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    model: str = argument("", "needed: the backbone, an option of conf/model")
+    model_weights: str | None = config_argument("model.weights", default="imagenet")
+    data_image_size: int = config_argument("data.image_size")
+    out: Path = argument(Path("features.npy"), "the file to write, .npy or .parquet")
+    cache_dir: str = config_argument("cache.dir")
+    weights_dir: str = config_argument("weights.dir")
+    tracking_uri: str | None = config_argument(
+        "tracking.uri", doc="MLflow tracking address, for model.weights=run:<mlflow run id>"
+    )
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,8 @@ def write(features: Features, out: Path) -> None:
             table.to_parquet(path, index=False)
 
 
-def configure(values: dict[str, str]) -> Config:
-    """The configuration of a frozen backbone, from the command's words.
+def configure(arguments: Arguments) -> Config:
+    """The configuration of a frozen backbone, from the command's arguments.
 
     Raises:
         UserError: an unknown model, or values that it cannot take.
@@ -131,19 +137,17 @@ def configure(values: dict[str, str]) -> Config:
     from tl_sweep.sweep.preflight import folder_problems
 
     options = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
-    if values["model"] not in options:
-        near = did_you_mean(values["model"], options)
-        raise UserError(f"model={values['model']}:{near} allowed: {', '.join(options)}")
-    if not values["data.image_size"].isdigit():
-        raise UserError(f"data.image_size={values['data.image_size']}: a number of pixels is needed")
+    if arguments.model not in options:
+        near = did_you_mean(arguments.model, options)
+        raise UserError(f"model={arguments.model}:{near} allowed: {', '.join(options)}")
     config = compose(
-        {"model": values["model"], "freeze": "all", "optim": "auto", "data": "image_folder", "augment": "none"},
+        {"model": arguments.model, "freeze": "all", "optim": "auto", "data": "image_folder", "augment": "none"},
         {
-            "model": {"weights": None if values["model.weights"] == "null" else values["model.weights"]},
-            "data": {"image_size": int(values["data.image_size"]), "root": "."},
-            "cache": {"dir": values["cache.dir"], "enabled": "True"},
-            "weights": {"dir": values["weights.dir"]},
-            "tracking": {"uri": values["tracking.uri"]},
+            "model": {"weights": arguments.model_weights},
+            "data": {"image_size": arguments.data_image_size, "root": "."},
+            "cache": {"dir": arguments.cache_dir, "enabled": "True"},
+            "weights": {"dir": arguments.weights_dir},
+            "tracking": {"uri": arguments.tracking_uri},
         },
     )
     problems = [*model_problems(config.model, config.data.image_size), *folder_problems(config)]
@@ -154,9 +158,9 @@ def configure(values: dict[str, str]) -> Config:
 
 def main() -> None:
     with errors_for_people():
-        values, words = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        out = Path(values["out"])
-        if not values["model"] or not words:
+        arguments, words = read_with_words(Arguments, sys.argv[1:], __doc__)
+        out = arguments.out
+        if not arguments.model or not words:
             raise UserError(
                 "which backbone, which images? python -m tl_sweep.features model=resnet18 IMAGE_OR_FOLDER..."
             )
@@ -164,7 +168,7 @@ def main() -> None:
             raise UserError(f"out={out}: its name must end in {' or '.join(FORMATS)}")
         from tl_sweep.predict import find_images
 
-        features = compute_features(configure(values), find_images(words))
+        features = compute_features(configure(arguments), find_images(words))
         write(features, out)
         count, width = features.values_ND.shape
         print(f"{count} images x {width} features in {out}; {features.missed} computed, the rest were there")

@@ -1,6 +1,8 @@
 """Class and probability for images, by a finished run, on its own preprocessing:
 
-python -m tl_sweep.predict run=<mlflow run id> [format=csv|json] [tracking.uri=sqlite:///mlflow.db] IMAGE_OR_FOLDER...
+    python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR_FOLDER...
+
+prints a row per image: file, class, its probability, and ``p/<class>`` for every class.
 """
 
 from __future__ import annotations
@@ -9,15 +11,22 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
-from tl_sweep.base.errors import UserError, did_you_mean
-from tl_sweep.config.schema import TrackingConfig
+from tl_sweep.base.arguments import argument, read_with_words
+from tl_sweep.base.command_line import errors_for_people
+from tl_sweep.base.errors import UserError
+from tl_sweep.config.arguments import config_argument
 
-DEFAULTS = {"run": "", "format": "csv", "tracking.uri": str(TrackingConfig.uri)}
-FORMATS = ("csv", "json")
 BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Arguments:
+    run: str = argument("", "needed: MLflow run id")
+    format: str = argument("csv", "how rows are printed, one per image", choices=("csv", "json"))
+    tracking_uri: str = config_argument("tracking.uri", doc="MLflow tracking address, where the run is")
 
 
 def predict(run_id: str, uri: str, paths: list[Path]) -> Iterator[dict[str, str | float]]:
@@ -73,15 +82,13 @@ def find_images(words: list[str]) -> list[Path]:
 
 def main() -> None:
     with errors_for_people():
-        values, words = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        if not values["run"] or not words:
+        arguments, words = read_with_words(Arguments, sys.argv[1:], __doc__)
+        if not arguments.run or not words:
             raise UserError(
                 "which run, which images? python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR_FOLDER..."
             )
-        if values["format"] not in FORMATS:
-            raise UserError(f"format={values['format']}: csv or json;{did_you_mean(values['format'], FORMATS)}")
-        rows = list(predict(values["run"], values["tracking.uri"], find_images(words)))
-        if values["format"] == "json":
+        rows = list(predict(arguments.run, arguments.tracking_uri, find_images(words)))
+        if arguments.format == "json":
             print(json.dumps(rows, indent=1, ensure_ascii=False))
         else:
             writer = csv.DictWriter(sys.stdout, rows[0])

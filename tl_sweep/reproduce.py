@@ -1,7 +1,5 @@
 """Run a recorded run again and compare:  python -m tl_sweep.reproduce run=<id>
 
-    python -m tl_sweep.reproduce run=<mlflow run id, or key> [output.dir=runs] [tracking.uri=sqlite:///mlflow.db]
-
 Runs from the record (configuration, threads) in a folder that is removed again, records nothing, and exits 1 unless
 every metric is equal; what measures time and memory is left out. Equal numbers need the same machine and libraries.
 """
@@ -10,34 +8,39 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import argument, read
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
+from tl_sweep.config.arguments import config_argument
 from tl_sweep.config.loading import from_yaml
-from tl_sweep.config.schema import Config, OutputConfig, TrackingConfig, local_path
+from tl_sweep.config.schema import Config, local_path
 from tl_sweep.tracking.delivery import own_id
 from tl_sweep.tracking.names import MEASURED, Tag
 from tl_sweep.tracking.record import RECORD, Record, metric_lines
 
-DEFAULTS = {"run": "", "output.dir": str(OutputConfig.dir), "tracking.uri": str(TrackingConfig.uri)}
+
+@dataclass(frozen=True)
+class Arguments:
+    run: str = argument("", "needed: MLflow run id, or key (the name of its folder)")
+    output_dir: str = config_argument("output.dir", doc="where the runs are, one folder each")
+    tracking_uri: str = config_argument("tracking.uri", doc="MLflow tracking address, where to look up other runs")
 
 
 def main() -> None:
     with errors_for_people():
-        values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        if others or not values["run"]:
+        arguments = read(Arguments, sys.argv[1:], __doc__)
+        run, uri = arguments.run, arguments.tracking_uri
+        if not run:
             raise UserError("usage: python -m tl_sweep.reproduce run=<mlflow run id, or key>")
         with tempfile.TemporaryDirectory() as temporary:
-            output_dir = local_path(values["output.dir"])
-            recorded = recorded_files(values["run"], output_dir, values["tracking.uri"], Path(temporary))
-            different = differences(
-                metric_lines(recorded), run_again(recorded, Path(temporary) / "again", values["tracking.uri"])
-            )
+            recorded = recorded_files(run, local_path(arguments.output_dir), uri, Path(temporary))
+            different = differences(metric_lines(recorded), run_again(recorded, Path(temporary) / "again", uri))
     for line in different:
         print(line)
-    print(f"{values['run']}: {'NOT reproduced' if different else 'reproduced, every metric is equal'}")
+    print(f"{run}: {'NOT reproduced' if different else 'reproduced, every metric is equal'}")
     sys.exit(1 if different else 0)
 
 

@@ -1,6 +1,6 @@
 """Send to the tracking store whatever of the recorded runs it has not.
 
-    python -m tl_sweep.sync [output.dir=runs] [tracking.uri=sqlite:///mlflow.db] [tracking.experiment=tl_sweep]
+    python -m tl_sweep.sync [tracking.uri=…]
 
 Also fills a new store from the runs' folders. What is there already stays as it is; exit code 1 if the store fails.
 """
@@ -8,28 +8,33 @@ Also fills a new store from the runs' folders. What is there already stays as it
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import read
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.schema import OutputConfig, TrackingConfig, local_path
+from tl_sweep.config.arguments import config_argument
+from tl_sweep.config.schema import local_path
 
-DEFAULTS = {
-    "output.dir": str(OutputConfig.dir),
-    "tracking.uri": str(TrackingConfig.uri),
-    "tracking.experiment": TrackingConfig.experiment,
-}
+
+@dataclass(frozen=True)
+class Arguments:
+    output_dir: str = config_argument("output.dir", doc="where the runs are, one folder each")
+    tracking_uri: str = config_argument("tracking.uri", doc="MLflow tracking address that they are sent to")
+    tracking_experiment: str = config_argument("tracking.experiment")
 
 
 def main() -> None:
     with errors_for_people():
-        values, others = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        output_dir = local_path(values["output.dir"])
-        if others or not output_dir.is_dir():
+        arguments = read(Arguments, sys.argv[1:], __doc__)
+        output_dir = local_path(arguments.output_dir)
+        if not output_dir.is_dir():
             raise UserError(f"output.dir={output_dir}: there is no such folder; say where the runs are")
-        sync(values["output.dir"], values["tracking.uri"], values["tracking.experiment"])
+        sync(output_dir, arguments.tracking_uri, arguments.tracking_experiment)
 
 
-def sync(output_dir: str, uri: str, experiment: str) -> None:
+def sync(output_dir: Path, uri: str, experiment: str) -> None:
     """Send everything; prints how many runs had something to send.
 
     Raises:
@@ -40,12 +45,11 @@ def sync(output_dir: str, uri: str, experiment: str) -> None:
     from tl_sweep.tracking.record import close_dead
     from tl_sweep.tracking.store import open_store
 
-    folder = local_path(output_dir)
     open_store(uri, experiment)
-    close_dead(folder)
-    result = send_waiting(folder, Destination(uri, experiment), everything=True)
+    close_dead(output_dir)
+    result = send_waiting(output_dir, Destination(uri, experiment), everything=True)
     alive = f"; {result.alive} are being run and send for themselves" if result.alive else ""
-    print(f"{result.sent} runs of {folder} sent to {masked(uri)}{alive}")
+    print(f"{result.sent} runs of {output_dir} sent to {masked(uri)}{alive}")
     if result.refused:
         raise UserError("\n".join(["the tracking store refuses some:", *result.refused]))
 

@@ -25,11 +25,19 @@ from statistics import fmean
 import numpy as np
 from scipy import stats
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import argument, read
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.comparison import statistics
 from tl_sweep.comparison.statistics import LEVEL, Effects
 
-DEFAULTS = {"worlds": "1000", "seed": "0", "table": ""}
+
+@dataclass(frozen=True)
+class Arguments:
+    worlds: int = argument(1000, "of each kind", ge=1)
+    seed: int = argument(0, "of all of them")
+    table: Path | None = argument(None, "the document whose tables are written anew; null: none")
+
+
 MARK = "<!-- table -->\n"
 MARGIN = 0.01
 EASY, EASY_FOR_THIS = 1.5, 0.7
@@ -331,15 +339,14 @@ def markdown(header: str, rows: Sequence[Sequence[str]]) -> str:
 
 def main() -> None:
     with errors_for_people():
-        values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        worlds, seed, began_s = int(values["worlds"]), int(values["seed"]), time.monotonic()
+        arguments = read(Arguments, sys.argv[1:], __doc__)
+        worlds, seed, began_s = arguments.worlds, arguments.seed, time.monotonic()
         said = [f"{worlds:,} worlds each (seed {seed}), {time.strftime('%Y-%m-%d')}. All figures but counts in %."]
         for part in tables(worlds, seed):
             print(part, end="\n\n", flush=True)
             said.append(part)
         print(f"{time.monotonic() - began_s:.0f} s")
-        if values["table"]:
-            path = Path(values["table"])
+        if path := arguments.table:
             before, mark, _ = (path.read_text() if path.exists() else MARK).partition(MARK)
             path.write_text(f"{before}{mark}\n" + "\n\n".join(said) + "\n")
 

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from commands import Answer
 
+from tl_sweep import cache, compare, export, features, letters, predict, reproduce, sync
+from tl_sweep.base.arguments import keys_of
 from tl_sweep.train import main
 
 Command = Callable[..., Answer]
@@ -153,3 +156,15 @@ def test_a_run_by_each_way_to_start_it(tmp_path: Path, image_root: Path, way: st
     assert re.fullmatch(r"all lbfgs resnet_small s0: val [\d.]+, test [\d.]+, [\d.]+ s", line)
     assert {"config.yaml", "checkpoint.safetensors", "record.jsonl", "run.log"} <= files_of_the_only_run(tmp_path)
     assert not (tmp_path / "mlflow.db").exists()  # tracking.uri=null
+
+
+COMMANDS = (compare, sync, reproduce, predict, export, features, cache, letters)
+
+
+@pytest.mark.parametrize("module", COMMANDS, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_every_command_tells_what_it_does_and_its_keys(command: Command, module: ModuleType) -> None:
+    answer = command(module.main, "--help")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(str(module.__doc__).strip())
+    told = {line.split()[0] for line in answer.out.partition("when not given:\n")[2].splitlines() if line[2] != " "}
+    assert told == keys_of(module.Arguments).keys()

@@ -32,12 +32,21 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from tl_sweep.base.command_line import errors_for_people, read_arguments
+from tl_sweep.base.arguments import argument, read
+from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
 from tl_sweep.tracking.record import STATE, Record, folders_in, metric_lines
 from tl_sweep.tracking.store import connect
 
-DEFAULTS = {"only": "", "seed": "0", "log": "faults.jsonl", "table": ""}
+
+@dataclass(frozen=True)
+class Arguments:
+    only: tuple[str, ...] = argument((), "names of faults; not given: all")
+    seed: int = argument(0, "of when each strikes")
+    log: Path = argument(Path("faults.jsonl"), "where results are kept")
+    table: Path | None = argument(None, "the document whose table is written anew; null: none")
+
+
 TIMED = ("images_per_s", "seconds", "peak_memory_mb", "cache/")
 JOB = ("data.shots=null", "data.fraction=0.2", "freeze=none", "threads=1", "num_workers=1")  # half a second per epoch
 PATIENCE_S = 900
@@ -556,9 +565,9 @@ def write_table(log: Path, path: Path) -> None:
 
 def main() -> None:
     with errors_for_people():
-        values, _ = read_arguments(sys.argv[1:], DEFAULTS, __doc__)
-        wanted = values["only"].split(",") if values["only"] else [fault.__name__ for fault in FAULTS]
-        log, seed, failures = Path(values["log"]), int(values["seed"]), 0
+        arguments = read(Arguments, sys.argv[1:], __doc__)
+        wanted = arguments.only or [fault.__name__ for fault in FAULTS]
+        log, seed, failures = arguments.log, arguments.seed, 0
         for fault in FAULTS:
             if fault.__name__ not in wanted:
                 continue
@@ -578,8 +587,8 @@ def main() -> None:
             )
             if not lost:
                 shutil.rmtree(folder)
-        if values["table"]:
-            write_table(log, Path(values["table"]))
+        if arguments.table:
+            write_table(log, arguments.table)
     sys.exit(1 if failures else 0)
 
 

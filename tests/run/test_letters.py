@@ -182,8 +182,15 @@ def test_the_source_is_seen_at_the_smallest_size_that_the_backbone_reads(
     assert letters.source_config(config, "letters", seed=0).data.image_size == image_px
 
 
-@pytest.mark.parametrize("words", [["source=digits"], ["seed=x"], ["now"]], ids=" ".join)
-def test_the_command_that_makes_them_refuses_slips(command: Callable[..., Answer], words: list[str]) -> None:
-    answer = command(command_module.main, *words)
+@pytest.mark.parametrize(
+    ("word", "problem"),
+    [
+        ("source=digits", "allowed: letters, letters_clean"),
+        ("seed=x", "a whole number is needed"),
+        ("now", "unknown; keys: model, source, seed, out"),
+    ],
+)
+def test_the_command_that_makes_them_refuses_slips(command: Callable[..., Answer], word: str, problem: str) -> None:
+    answer = command(command_module.main, word)
     assert answer.code == 1
-    assert answer.err.startswith("error: usage: python -m tl_sweep.letters [model=resnet_small] [source=letters|")
+    assert answer.err == f"error: {word}: {problem}\n"

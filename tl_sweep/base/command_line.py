@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 
-from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.base.errors import UserError
 from tl_sweep.base.secrets import masked
 
 
@@ -46,40 +45,3 @@ def terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def read_arguments(
-    arguments: list[str], defaults: dict[str, str], usage: str | None
-) -> tuple[dict[str, str], list[str]]:
-    """``key=value`` words, checked against ``defaults``, and the other words. ``--key value`` means the same.
-
-    ``usage`` is printed for ``--help``. An argument with ``=`` that names an existing file is a file.
-
-    Raises:
-        UserError: an unknown key, or an option of another form.
-    """
-    if {"-h", "--help"} & set(arguments):
-        print(usage)
-        sys.exit(0)
-    values, others = dict(defaults), []
-    for argument in spelled_alike(arguments, defaults):
-        name, separator, value = argument.partition("=")
-        if separator and name in defaults:
-            values[name] = value
-        elif argument.startswith("-") or (separator and not Path(argument).exists()):
-            raise UserError(f"{argument}: unknown;{did_you_mean(name, defaults)} keys: {', '.join(defaults)}")
-        else:
-            others.append(argument)
-    return values, others
-
-
-def spelled_alike(arguments: Sequence[str], names: Collection[str]) -> Iterator[str]:
-    """``--key value`` and ``--key=value`` as ``key=value``, for the keys in ``names``; everything else as it is."""
-    words = iter(arguments)
-    for word in words:
-        plain = word.removeprefix("--")
-        name, separator, _ = plain.partition("=")
-        if not word.startswith("--") or name not in names:
-            yield word
-        else:
-            yield plain if separator else f"{name}={next(words, '')}"

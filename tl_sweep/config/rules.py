@@ -8,7 +8,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from tl_sweep.base.errors import Misfit, did_you_mean
+from tl_sweep.base.errors import Misfit
+from tl_sweep.base.rules import broken_field
 from tl_sweep.config.schema import Config
 
 
@@ -22,26 +23,6 @@ def broken_rules(value: Any, prefix: str) -> Iterator[str]:
                 yield from broken_rules(element, f"{name}[{index}].")
         elif given is not None:
             yield from broken_field(name, given, item.metadata)
-
-
-_BOUNDS = {
-    "ge": (lambda value, bound: value >= bound, "at least"),
-    "gt": (lambda value, bound: value > bound, "above"),
-    "le": (lambda value, bound: value <= bound, "at most"),
-    "lt": (lambda value, bound: value < bound, "below"),
-}
-
-
-def broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
-    choices = rules.get("choices")
-    if choices and given not in choices:
-        yield f"{name}={given}: allowed: {', '.join(choices)};{did_you_mean(str(given), choices)}".rstrip(";")
-    if "length" in rules and len(given) != rules["length"]:
-        yield f"{name}={given}: {rules['length']} numbers are needed"
-    numbers = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]
-    wanted = [(holds, f"{word} {rules[rule]}", rules[rule]) for rule, (holds, word) in _BOUNDS.items() if rule in rules]
-    if not all(holds(number, bound) for holds, _, bound in wanted for number in numbers):
-        yield f"{name}={given}: must be {' and '.join(text for _, text, _ in wanted)}"
 
 
 def unread_depth(node: DictConfig) -> Iterator[str]:

@@ -29,7 +29,7 @@ from tl_sweep.launch import pool
 from tl_sweep.launch import slurm as slurm_launcher
 from tl_sweep.launch.engine import Work
 from tl_sweep.launch.job import JobSpec
-from tl_sweep.launch.pool import PRELOADED, Pool, slots, threads_of_each, visible_gpus
+from tl_sweep.launch.pool import PRELOADED, Pool, slots, threads_of_each, usable_cores, visible_gpus
 from tl_sweep.launch.settings import ProcessesConfig, SlurmConfig
 
 Launch = Callable[..., list[JobReturn]]
@@ -114,6 +114,15 @@ def test_threads(monkeypatch: pytest.MonkeyPatch, jobs: int, asked: str | None, 
     if asked is not None:
         monkeypatch.setenv("OMP_NUM_THREADS", asked)
     assert threads_of_each(jobs) == threads
+
+
+@pytest.mark.parametrize(("count", "cores"), [(10, 10), (None, 1)])
+def test_where_affinity_is_unknown_all_cores_are_usable(
+    monkeypatch: pytest.MonkeyPatch, count: int | None, cores: int
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert usable_cores() == cores
 
 
 def test_each_job_sees_the_gpu_of_its_slot(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> None:

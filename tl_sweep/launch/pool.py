@@ -233,4 +233,11 @@ def threads_of_each(num_jobs: int) -> int | None:
     """The machine's cores shared out; None: torch's own choice, for one job at a time or where the user has said."""
     if num_jobs == 1 or "OMP_NUM_THREADS" in os.environ:
         return None
-    return max(1, len(os.sched_getaffinity(0)) // num_jobs)
+    return max(1, usable_cores() // num_jobs)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use; where the system cannot say that (macOS), all of the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.loading import conf_dir, parse
+from tl_sweep.config.loading import conf_dir, offer_own_options, parse
 from tl_sweep.config.override_errors import explain
 from tl_sweep.config.schema import Config, ConfigError
 from tl_sweep.run.context import Position
@@ -73,6 +73,7 @@ def main() -> None:
     """The console script and ``python -m tl_sweep.train``."""
     with errors_for_people():
         refuse_conflicting_flags(sys.argv[1:])
+        offer_own_options()
         asked = os.environ.get("HYDRA_FULL_ERROR")
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints errors itself otherwise, some with a traceback
         try:

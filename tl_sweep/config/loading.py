@@ -13,7 +13,7 @@ from yaml import YAMLError
 
 from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.config.rules import broken_combinations, broken_rules, unread_depth
-from tl_sweep.config.schema import Config, ConfigError
+from tl_sweep.config.schema import DATA_CONFIGS, Config, ConfigError
 
 
 def parse(node: DictConfig) -> Config:
@@ -44,7 +44,7 @@ def compose(options: dict[str, str], values: dict[str, Any]) -> Config:
     """A configuration without Hydra: one option per group, then ``values``, nested."""
     node = OmegaConf.structured(Config)
     for name, option in options.items():
-        node[name] = OmegaConf.merge(node[name], OmegaConf.load(conf_dir() / name / f"{option}.yaml"))
+        node[name] = OmegaConf.merge(node[name], _option(name, option))
     return parse(OmegaConf.merge(node, values))  # type: ignore[arg-type]
 
 
@@ -55,14 +55,32 @@ def from_yaml(text: str) -> Config:
         UserError: it is damaged, or has keys that this version does not know.
     """
     try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.create(text)))
+        node, recorded = OmegaConf.structured(Config), OmegaConf.create(text)
+        source = OmegaConf.select(recorded, "data.name")
+        if source in DATA_CONFIGS:
+            node.data = OmegaConf.structured(DATA_CONFIGS[source])
+        config = OmegaConf.to_object(OmegaConf.merge(node, recorded))
     except (OmegaConfBaseException, YAMLError, TypeError) as error:
         raise UserError(f"not a configuration that a run of this version wrote down: {error}") from error
     assert isinstance(config, Config)
     return config
 
 
-def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
+def offer_own_options() -> None:
+    """Tell Hydra of each data source that has keys of its own: its class is the option ``data=<name>``."""
+    from hydra.core.config_store import ConfigStore
+
+    for name, cls in DATA_CONFIGS.items():
+        ConfigStore.instance().store(group="data", name=name, node=cls, provider="tl_sweep")
+
+
+def _option(group: str, name: str) -> Any:
+    if group == "data" and name in DATA_CONFIGS:
+        return OmegaConf.structured(DATA_CONFIGS[name])
+    return OmegaConf.load(conf_dir() / group / f"{name}.yaml")
+
+
+def _unknown_keys(node: DictConfig, cls: Any, prefix: str) -> Iterator[str]:
     known = {item.name: item for item in dataclasses.fields(cls)}
     for name in map(str, node):
         if name not in known:
@@ -71,7 +89,8 @@ def _unknown_keys(node: DictConfig, cls: type, prefix: str) -> Iterator[str]:
             continue
         inner = known[name].default_factory
         if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            yield from _unknown_keys(node[name], inner, f"{prefix}{name}.")
+            own = OmegaConf.get_type(node, name)  # of a data source with keys of its own, a subclass of ``inner``
+            yield from _unknown_keys(node[name], own, f"{prefix}{name}.")
 
 
 def _missing_keys(node: DictConfig) -> Iterator[str]:

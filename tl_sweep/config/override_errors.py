@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
 from tl_sweep.base.errors import did_you_mean
-from tl_sweep.config.schema import field_paths
+from tl_sweep.config.schema import DATA_CONFIGS, field_paths, own_fields
 
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
-KEYS = [path for path, _ in field_paths()]
 AMBIGUOUS = re.compile("Ambiguous value for argument '(.*)'")
-PREFIXES = {path.rpartition(".")[0] for path in KEYS} - {""}
+PREFIXES = {path.rpartition(".")[0] for path, _ in field_paths()} - {""}
 
 
 def explain(error: Exception, arguments: list[str]) -> str:
@@ -46,6 +45,8 @@ def _wrong_value(cause: OmegaConfBaseException, arguments: list[str]) -> str:
     name = str(cause.full_key)
     if not _is_known(name):
         return _no_such_key(name)
+    if isinstance(cause, ConfigAttributeError):
+        return f"{name}: only data={', data='.join(_sources_with(name))} has this key"
     given = next((a for a in arguments if a.lstrip("+").startswith(f"{name}=")), name)
     return f"{given}: {str(cause.msg or cause).splitlines()[0]}"
 
@@ -57,12 +58,21 @@ def _named(argument: str) -> str:
 
 
 def _is_known(name: str) -> bool:
-    return name in KEYS or name in PREFIXES or name in GROUPS or name.split(".")[0] == "hydra"
+    return name in _keys() or name in PREFIXES or name in GROUPS or name.split(".")[0] == "hydra"
+
+
+def _keys() -> list[str]:
+    return [path for path, _ in field_paths()]
+
+
+def _sources_with(name: str) -> list[str]:
+    """The data sources that have this key for themselves."""
+    return [source for source, cls in DATA_CONFIGS.items() if name in (f"data.{item.name}" for item in own_fields(cls))]
 
 
 def _no_such_key(name: str) -> str:
-    near = did_you_mean(name, [*GROUPS, *KEYS])
-    beside = [key for key in KEYS if key.startswith(f"{name.rpartition('.')[0]}.")]
+    near = did_you_mean(name, [*GROUPS, *_keys()])
+    beside = [key for key in _keys() if key.startswith(f"{name.rpartition('.')[0]}.")]
     if beside:
         return f"{name}: no such key;{near} allowed here: {', '.join(beside)}"
     return f"{name}: no such key;{near} groups: {', '.join(GROUPS)}; keys: --help lists them"

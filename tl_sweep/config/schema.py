@@ -17,6 +17,7 @@ from typing import Any
 from omegaconf import II, MISSING
 
 from tl_sweep.base.errors import UserError
+from tl_sweep.base.registry import Registry
 
 
 class ConfigError(UserError):
@@ -132,6 +133,10 @@ class DataConfig:
     skip_unreadable: bool = key(False, "true: unreadable files are listed, skipped and counted; false: refused")
 
 
+# Of data sources with keys of their own, by data.name: a subclass of DataConfig whose fields are made by ``key``.
+DATA_CONFIGS: Registry[type[DataConfig]] = Registry("data.name", "tl_sweep.data_configs", {})
+
+
 @dataclass
 class AugmentConfig:
     name: str = key(MISSING, "the augmentation")
@@ -231,14 +236,26 @@ def text_of(value: Any) -> str:
     return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
 
 
-def field_paths(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
-    """Every leaf key of the configuration, dotted, with its field (type, default, documentation and rules)."""
-    for item in dataclasses.fields(cls):
-        inner = item.default_factory
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+def field_paths(of: Any = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
+    """Every leaf key, dotted, with its field (type, default, documentation and rules).
+
+    of: a configuration, or the class: then keys that only some data sources have are among them.
+    """
+    for item in dataclasses.fields(of):
+        inner = item.default_factory if isinstance(of, type) else getattr(of, item.name)
+        if dataclasses.is_dataclass(inner):
             yield from field_paths(inner, f"{prefix}{item.name}.")
         else:
             yield f"{prefix}{item.name}", item
+    if of is DataConfig:
+        own = {item.name: item for cls in DATA_CONFIGS.values() for item in own_fields(cls)}
+        yield from ((f"{prefix}{name}", item) for name, item in own.items())
+
+
+def own_fields(data: DataConfig | type[DataConfig]) -> list[dataclasses.Field[Any]]:
+    """Of the keys that this data source alone has."""
+    common = {item.name for item in dataclasses.fields(DataConfig)}
+    return [item for item in dataclasses.fields(data) if item.name not in common]
 
 
 def local_path(text: str) -> Path:

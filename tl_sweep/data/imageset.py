@@ -27,7 +27,14 @@ IMBALANCE = 1.5
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Everything a source offers, before a check. ``problems``: index to why that image is unreadable."""
+    """Everything a source offers, before a check. N images.
+
+    ids: unique, and lasting: a run's files name images by them. labels_N: int64, places in ``class_names``. splits_N:
+    ``train``, ``val`` or ``test``, empty where it is ours to split. hashes_N: uint8 (N, 16), of each image's content
+    alone. open_image: the image at an index, anew each time. problems: index to why that image is unreadable. notes:
+    what was understood and what was passed over, in words for people. groups_N: what must stay in one split, where the
+    source knows it; a ``data.group`` comes before.
+    """
 
     class_names: tuple[str, ...]
     ids: tuple[str, ...]
@@ -37,6 +44,7 @@ class Found:
     open_image: Callable[[int], Image.Image]
     problems: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    groups_N: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)

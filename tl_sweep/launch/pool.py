@@ -45,6 +45,8 @@ PRELOADED = [  # signals first, then imports alone: neither OpenMP nor CUDA surv
     "torchmetrics.functional.classification",
     "tl_sweep.sweep.lifecycle",
     "tl_sweep.data.sources.registry",
+    "tl_sweep.data.sources.embedded",
+    "tl_sweep.data.sources.image_folder",
     "tl_sweep.tracking.tracker",
     "tl_sweep.run.finished",
     "tl_sweep.run.log_file",

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tl_sweep.config.schema import Config, local_path
+from tl_sweep.config.schema import Config, local_path, own_fields
 
 if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
@@ -48,12 +48,13 @@ def images_at_hand(config: Config) -> ImageSet | None:
     Raises:
         UserError: it cannot be read.
     """
-    from tl_sweep.data.sources.public import PUBLIC
+    from tl_sweep.data.sources.registry import SOURCES
 
     known = _opened.get(_identity_of_data(config))
-    return known if known is not None or config.data.name in PUBLIC else open_images(config)
+    return known if known is not None or SOURCES[config.data.name].downloads else open_images(config)
 
 
 def _identity_of_data(config: Config) -> Hashable:
     data = config.data
-    return data.name, data.root, data.group, data.skip_unreadable, data.duplicates, data_dir(config)
+    own = repr([getattr(data, item.name) for item in own_fields(data)])
+    return data.name, data.root, data.group, data.skip_unreadable, data.duplicates, own, data_dir(config)

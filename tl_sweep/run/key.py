@@ -38,7 +38,7 @@ def key_of(config: Config) -> str:
 
 def meaning(config: Config) -> dict[str, Any]:
     """Everything that defines the run's result, as plain values."""
-    fields = dict(field_paths())
+    fields = dict(field_paths(config))
     execution = {name for name, item in fields.items() if item.metadata["execution"]}
     later = {name: item.default for name, item in fields.items() if item.metadata["since"] > 1}
     resolved = ("model.weights", "freeze.", "optim.")

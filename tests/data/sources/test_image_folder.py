@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_source_contract import DataSourceContract
 from PIL import Image
 
 from tl_sweep.base.errors import UserError
@@ -30,6 +31,17 @@ def root(tmp_path: Path) -> Path:
     for seed in range(10):
         save(tmp_path / "my photos" / ("cats", "dogs")[seed % 2] / f"{seed}.png", seed)
     return tmp_path / "my photos"
+
+
+class TestContract(DataSourceContract):
+    @pytest.fixture
+    def config(self, root: Path) -> DataConfig:
+        (root / "cats" / "cut short.png").write_bytes((root / "cats" / "0.png").read_bytes()[:-40])
+        return DataConfig(name="image_folder", root=str(root))
+
+    @pytest.fixture
+    def impossible(self, tmp_path: Path) -> DataConfig:
+        return DataConfig(name="image_folder", root=str(tmp_path / "nowhere"))
 
 
 def opened(root: Path, **options: object) -> ImageSet:
@@ -117,7 +129,9 @@ def test_a_missing_root_suggests_its_neighbour(root: Path) -> None:
 
 
 def test_an_unknown_data_set_suggests_a_name() -> None:
-    with pytest.raises(UserError, match=r"data.name=cifar01: not a data set\. Allowed: .* did you mean 'cifar10'\?"):
+    with pytest.raises(
+        UserError, match=r"data.name=cifar01: there is none of that name; did you mean 'cifar10'\? allowed: digits, "
+    ):
         open_data(DataConfig(name="cifar01"), Path("memory"))
 
 

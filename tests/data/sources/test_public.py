@@ -5,11 +5,14 @@ import json
 import pickle
 import shutil
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from data_source_contract import DataSourceContract
 from PIL import Image
 from scipy.io import savemat
 from torchvision import datasets
@@ -18,7 +21,7 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.imageset import ImageSet
-from tl_sweep.data.sources.registry import open_data, public
+from tl_sweep.data.sources.registry import SOURCES, open_data
 from tl_sweep.data.splits import split
 
 RNG = np.random.default_rng(0)
@@ -26,9 +29,17 @@ PREPROCESSING = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", imag
 
 
 @pytest.fixture
-def expect(monkeypatch: pytest.MonkeyPatch) -> object:
-    """Tells the table how many images the tiny copy has."""
-    return lambda name, count: monkeypatch.setitem(public.PUBLIC, name, replace(public.PUBLIC[name], count=count))
+def expect() -> Iterator[Callable[[str, int], None]]:
+    """Tells the source how many images the tiny copy has."""
+    expected = set()
+
+    def tell(name: str, count: int) -> None:
+        SOURCES.register(name, replace(SOURCES[name], count=count))
+        expected.add(name)
+
+    yield tell
+    for name in expected:
+        SOURCES.unregister(name)
 
 
 def opened(name: str, root: Path) -> ImageSet:
@@ -139,6 +150,36 @@ def test_sets_of_files(
     parts = split(images, DataConfig(name=name, subset_seed=0))
     if "test" in counts:
         assert set(images.own_split_N[parts.test]) == {"test"}
+
+
+TINY = {  # without PCAM, which needs h5py
+    "cifar10": (partial(make_cifar, dataset=datasets.CIFAR10), 60),
+    "cifar100": (partial(make_cifar, dataset=datasets.CIFAR100), 20),
+    "flowers102": (make_flowers, 12),
+    "oxford_pets": (make_pets, 8),
+    "food101": (make_food, 12),
+    "eurosat": (make_eurosat, 12),
+}
+
+
+class TestContract(DataSourceContract):
+    @pytest.fixture(params=TINY)
+    def config(
+        self,
+        request: pytest.FixtureRequest,
+        tmp_path: Path,
+        expect: Callable[[str, int], None],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> DataConfig:
+        make, count = TINY[request.param]
+        make(tmp_path / "data", monkeypatch=monkeypatch)
+        expect(request.param, count)
+        return DataConfig(name=request.param, root=str(tmp_path / "data"))
+
+    @pytest.fixture
+    def impossible(self, config: DataConfig, expect: Callable[[str, int], None]) -> DataConfig:
+        expect(config.name, 1_000_000)
+        return config
 
 
 def test_root_may_be_elsewhere(tmp_path: Path, expect: object, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.imageset import Found, found_files
+from tl_sweep.data.sources.contract import DataSource
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
 SPLIT_NAMES = {
@@ -20,28 +21,41 @@ SPLIT_NAMES = {
 }
 
 
-def open_folder(config: DataConfig, data_dir: Path) -> Found:
-    """Raises UserError for a missing root, no class folder, no image, or an empty class."""
-    root = _root(config.root)
-    splits = _split_folders(root)
-    folders = [(split, label_folder) for split, folder in splits for label_folder in _subfolders(folder)]
-    class_names = sorted({folder.name for _, folder in folders})
-    if not class_names:
-        raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
-    files = [(path, split, folder) for split, folder in folders for path in _all_files(folder)]
-    images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
-    _check_not_empty(class_names, images, learned_from=splits[0][1])
-    label_of = {name: label for label, name in enumerate(class_names)}
-    ignored = Counter(path.suffix.lower() or path.name for path, _, _ in files if path.suffix.lower() not in EXTENSIONS)
-    return found_files(
-        paths=[path for path, _, _ in images],
-        ids=[path.relative_to(root).as_posix() for path, _, _ in images],
-        labels=[label_of[folder.name] for _, _, folder in images],
-        splits=[split for _, split, _ in images],
-        class_names=class_names,
-        data_dir=data_dir,
-        notes=tuple(f"{count} {kind} file(s) are no images and were ignored" for kind, count in ignored.items()),
-    )
+class ImageFolder(DataSource[DataConfig]):
+    """A folder per class; those of each split in a folder of their own, where the splits are given."""
+
+    reads = frozenset({"root", "group"})
+
+    def find(self, config: DataConfig, data_dir: Path) -> Found:
+        """
+        Raises:
+            UserError: a missing root, no class folder, no image, an empty class, or records that cannot be kept.
+        """
+        root = _root(config.root)
+        splits = _split_folders(root)
+        folders = [(split, label_folder) for split, folder in splits for label_folder in _subfolders(folder)]
+        class_names = sorted({folder.name for _, folder in folders})
+        if not class_names:
+            raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
+        files = [(path, split, folder) for split, folder in folders for path in _all_files(folder)]
+        images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
+        _check_not_empty(class_names, images, learned_from=splits[0][1])
+        label_of = {name: label for label, name in enumerate(class_names)}
+        ignored = Counter(
+            path.suffix.lower() or path.name for path, _, _ in files if path.suffix.lower() not in EXTENSIONS
+        )
+        return found_files(
+            paths=[path for path, _, _ in images],
+            ids=[path.relative_to(root).as_posix() for path, _, _ in images],
+            labels=[label_of[folder.name] for _, _, folder in images],
+            splits=[split for _, split, _ in images],
+            class_names=class_names,
+            data_dir=data_dir,
+            notes=tuple(f"{count} {kind} file(s) are no images and were ignored" for kind, count in ignored.items()),
+        )
+
+
+IMAGE_FOLDER = ImageFolder()
 
 
 def _root(given: str | None) -> Path:

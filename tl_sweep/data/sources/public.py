@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from filelock import FileLock
@@ -23,53 +23,56 @@ from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.file_records import HASH_BYTES, Record, content_hash, scan
 from tl_sweep.data.imageset import Found, found_arrays, found_files
+from tl_sweep.data.sources.contract import DataSource
 
 CONNECT_TIMEOUT_S = 20
 HASH_CHUNK = 1024
 
 
 @dataclass(frozen=True)
-class Public:
+class TorchvisionSet(DataSource[DataConfig]):
     """A torchvision data set. dataset: class in torchvision.datasets. splits: our name to the argument it takes.
 
     archives: what a person without a network puts under the root. count: images in the whole set.
     """
 
+    downloads: ClassVar[bool] = True
+    reads: ClassVar[frozenset[str]] = frozenset({"root", "group"})
+
+    name: str
     dataset: str
     splits: dict[str, dict[str, Any]]
     archives: tuple[str, ...]
     count: int
     read: Callable[[dict[str, Any], Path], Found]
 
+    def find(self, config: DataConfig, data_dir: Path) -> Found:
+        """Downloads what is missing into ``data.root`` (default ``data_dir``), then opens it.
 
-def open_public(name: str, config: DataConfig, data_dir: Path) -> Found:
-    """Downloads what is missing into ``data.root`` (default ``data_dir``), then opens it.
-
-    Raises UserError for a failed download, and for fewer images than the set has (a download cut short).
-    """
-    public = PUBLIC[name]
-    root = Path(config.root).expanduser() if config.root else data_dir
-    found = public.read(_fetch(name, public, root), data_dir)
-    if len(found.ids) != public.count:
-        remedy = f"delete its folder in {root} and run again"
-        raise UserError(f"data={name}: {len(found.ids)} of {public.count} images in {root}: {remedy}")
-    return found
+        Raises:
+            UserError: a failed download, or fewer images than the set has (a download cut short).
+        """
+        root = Path(config.root).expanduser() if config.root else data_dir
+        found = self.read(_fetch(self, root), data_dir)
+        if len(found.ids) != self.count:
+            remedy = f"delete its folder in {root} and run again"
+            raise UserError(f"data={self.name}: {len(found.ids)} of {self.count} images in {root}: {remedy}")
+        return found
 
 
-def _fetch(name: str, public: Public, root: Path) -> dict[str, Any]:
+def _fetch(source: TorchvisionSet, root: Path) -> dict[str, Any]:
     """The torchvision data set of each split; one process downloads, others wait."""
     from torchvision import datasets
 
-    dataset = getattr(datasets, public.dataset)
+    dataset = getattr(datasets, source.dataset)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f"{name}.lock"), _careful_download():
-            return {split: dataset(root, download=True, **given) for split, given in public.splits.items()}
+        with FileLock(root / f"{source.name}.lock"), _careful_download():
+            return {split: dataset(root, download=True, **given) for split, given in source.splits.items()}
     except (OSError, RuntimeError, http.client.HTTPException) as error:
-        where = listing([str(root / archive) for archive in public.archives])
-        raise UserError(
-            f"data={name}: could not be downloaded ({error}); with a network run again, or put the files at {where}"
-        ) from error
+        where = listing([str(root / archive) for archive in source.archives])
+        remedy = f"with a network run again, or put the files at {where}"
+        raise UserError(f"data={source.name}: could not be downloaded ({error}); {remedy}") from error
 
 
 @contextlib.contextmanager
@@ -153,32 +156,31 @@ PCAM_FILES = tuple(
     f"pcam/camelyonpatch_level_2_split_{split}_{part}.h5" for split in ("train", "valid", "test") for part in "xy"
 )
 
-PUBLIC = {
-    "cifar10": Public("CIFAR10", TRAIN_TEST_FLAG, ("cifar-10-python.tar.gz",), 60_000, read_arrays),
-    "cifar100": Public("CIFAR100", TRAIN_TEST_FLAG, ("cifar-100-python.tar.gz",), 60_000, read_arrays),
-    "flowers102": Public(
-        "Flowers102",
-        TRAIN_VAL_TEST,
-        ("flowers-102/102flowers.tgz", "flowers-102/imagelabels.mat", "flowers-102/setid.mat"),
-        8_189,
-        partial(read_files, paths="_image_files", labels="_labels"),
-    ),
-    "oxford_pets": Public(
-        "OxfordIIITPet",
-        {"train": {"split": "trainval"}, "test": {"split": "test"}},
-        ("oxford-iiit-pet/images.tar.gz", "oxford-iiit-pet/annotations.tar.gz"),
-        7_349,
-        partial(read_files, paths="_images", labels="_labels"),
-    ),
-    "eurosat": Public("EuroSAT", {"": {}}, ("eurosat/EuroSAT.zip",), 27_000, read_image_folder),
-    "pcam": Public("PCAM", TRAIN_VAL_TEST, PCAM_FILES, 327_680, read_pcam),
-    "food101": Public(
-        "Food101",
-        TRAIN_TEST,
-        ("food-101.tar.gz",),
-        101_000,
-        partial(read_files, paths="_image_files", labels="_labels"),
-    ),
-}
-
-SOURCES: dict[str, Callable[[DataConfig, Path], Found]] = {name: partial(open_public, name) for name in PUBLIC}
+CIFAR10 = TorchvisionSet("cifar10", "CIFAR10", TRAIN_TEST_FLAG, ("cifar-10-python.tar.gz",), 60_000, read_arrays)
+CIFAR100 = TorchvisionSet("cifar100", "CIFAR100", TRAIN_TEST_FLAG, ("cifar-100-python.tar.gz",), 60_000, read_arrays)
+FLOWERS102 = TorchvisionSet(
+    "flowers102",
+    "Flowers102",
+    TRAIN_VAL_TEST,
+    ("flowers-102/102flowers.tgz", "flowers-102/imagelabels.mat", "flowers-102/setid.mat"),
+    8_189,
+    partial(read_files, paths="_image_files", labels="_labels"),
+)
+OXFORD_PETS = TorchvisionSet(
+    "oxford_pets",
+    "OxfordIIITPet",
+    {"train": {"split": "trainval"}, "test": {"split": "test"}},
+    ("oxford-iiit-pet/images.tar.gz", "oxford-iiit-pet/annotations.tar.gz"),
+    7_349,
+    partial(read_files, paths="_images", labels="_labels"),
+)
+EUROSAT = TorchvisionSet("eurosat", "EuroSAT", {"": {}}, ("eurosat/EuroSAT.zip",), 27_000, read_image_folder)
+PCAM = TorchvisionSet("pcam", "PCAM", TRAIN_VAL_TEST, PCAM_FILES, 327_680, read_pcam)
+FOOD101 = TorchvisionSet(
+    "food101",
+    "Food101",
+    TRAIN_TEST,
+    ("food-101.tar.gz",),
+    101_000,
+    partial(read_files, paths="_image_files", labels="_labels"),
+)

@@ -28,7 +28,7 @@ def one_thread() -> None:
 @pytest.fixture(autouse=True)
 def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said once per process is said once per test."""
-    monkeypatch.setattr("tl_sweep.tracking.store._warned", set())
+    monkeypatch.setattr("tl_sweep.tracking.client._warned", set())
 
 
 @pytest.fixture

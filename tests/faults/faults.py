@@ -35,8 +35,8 @@ from urllib.request import Request, urlopen
 from tl_sweep.base.arguments import argument, read
 from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
+from tl_sweep.tracking.client import connect
 from tl_sweep.tracking.record import STATE, Record, folders_in, metric_lines
-from tl_sweep.tracking.store import connect
 
 
 @dataclass(frozen=True)

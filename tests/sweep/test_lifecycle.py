@@ -24,7 +24,8 @@ from tl_sweep.config.schema import Config, ModelConfig
 from tl_sweep.models.build import build_model
 from tl_sweep.run.context import Position
 from tl_sweep.sweep.grid import expand_arms
-from tl_sweep.tracking.store import RunRecord, connect, experiment_id, runs_of_sweep
+from tl_sweep.tracking.client import connect
+from tl_sweep.tracking.store import RunRecord, experiment_id, runs_of_sweep
 from tl_sweep.train import main
 
 Command = Callable[..., Answer]

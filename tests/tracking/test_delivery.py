@@ -18,14 +18,14 @@ from mlflow.exceptions import MlflowException
 
 from tl_sweep import sync
 from tl_sweep.base.errors import JobFailed
-from tl_sweep.base.secrets import masked
 from tl_sweep.config.schema import Config
 from tl_sweep.run.context import Position
 from tl_sweep.run.execute import run_once
-from tl_sweep.tracking import delivery, store
+from tl_sweep.tracking import delivery
+from tl_sweep.tracking.client import connect
 from tl_sweep.tracking.delivery import Delivery, Destination, Sent, count_waiting, send_waiting
 from tl_sweep.tracking.record import Record, RunHeader, adopt, close_dead, folders_in, hold, put_aside
-from tl_sweep.tracking.store import PatientClient, connect, experiment_id, patiently
+from tl_sweep.tracking.store import experiment_id
 from tl_sweep.tracking.tracker import Tracker
 
 DATA = {"name": "digits", "digest": "0123", "source_type": "local", "source": "{}", "profile": "{}"}
@@ -374,21 +374,6 @@ def test_a_run_that_is_put_aside_says_so_in_the_store(
 # --- secrets
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("postgresql://me:s3cret@host/db", "postgresql://me:***@host/db"),
-        ("a http://me:s3cret@host:80/x and ftp://you:two@h", "a http://me:***@host:80/x and ftp://you:***@h"),
-        ("http://host:80/x@y", "http://host:80/x@y"),
-        ("sqlite:////tmp/a@b.db", "sqlite:////tmp/a@b.db"),
-        ("https://:token@host", "https://:***@host"),
-        ("postgresql://host/db?user=me&password=s3cret&x=1", "postgresql://host/db?user=me&password=***&x=1"),
-    ],
-)
-def test_passwords_are_masked(text: str, shown: str) -> None:
-    assert masked(text) == shown
-
-
 def test_no_password_is_written_down(
     tmp_path: Path, make_config: Callable[..., Config], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -401,51 +386,3 @@ def test_no_password_is_written_down(
     written = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
     assert len(written) > 8
     assert [path.name for path in written if b"s3cret" in path.read_bytes()] == []
-
-
-# --- patience
-
-
-def test_a_call_that_fails_at_once_is_tried_again_at_once_but_no_run_is_created_twice() -> None:
-    calls: list[str] = []
-
-    class Failing:
-        def __getattr__(self, name: str) -> Callable[[], str]:
-            def call() -> str:
-                calls.append(name)
-                if calls.count(name) < 3:
-                    raise ConnectionError("reset")
-                return "done"
-
-            return call
-
-    client = PatientClient(Failing(), "http://127.0.0.1:9")
-    assert client.log_batch() == "done"
-    with pytest.raises(ConnectionError):
-        client.create_run()
-    assert calls == ["log_batch"] * 3 + ["create_run"]
-
-
-def test_a_row_that_another_process_wrote_first_is_asked_for_again() -> None:
-    errors = [MlflowException("(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.name", error_code=1)]
-
-    def call() -> str:
-        if errors:
-            raise errors.pop()
-        return "there"
-
-    assert patiently(call, "sqlite:///mlflow.db") == "there"
-
-
-def test_a_server_that_hangs_or_refuses_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for error, at_once_s in ((ConnectionError("timed out"), -1.0), (MlflowException("no", error_code=1000), 9.0)):
-        calls: list[Exception] = []
-
-        def call(error: Exception = error, calls: list[Exception] = calls) -> None:
-            calls.append(error)
-            raise error
-
-        monkeypatch.setattr(store, "AT_ONCE_S", at_once_s)
-        with pytest.raises(type(error)):
-            patiently(call, "http://127.0.0.1:9")
-        assert len(calls) == 1

@@ -19,7 +19,6 @@ from urllib.request import urlopen
 
 import pytest
 
-from tl_sweep.base.errors import UserError
 from tl_sweep.tracking import store
 from tl_sweep.tracking.record import Record, folders_in
 
@@ -31,27 +30,6 @@ NEEDS_ROOM = 120.0  # seconds that a server may take to start beside everything 
 # --- addresses; no server needed
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("postgresql://me:s3/cret@host/db", "postgresql://me:***@host/db"),
-        ("http://me:s3@cret@host:80/x", "http://me:***@host:80/x"),
-        ('{"a":"http://me:s3cret@host","b":"x@y"}', '{"a":"http://me:***@host","b":"x@y"}'),
-        ("http://host:80/x@y", "http://host:80/x@y"),
-    ],
-)
-def test_passwords_that_should_have_been_quoted_are_masked_all_the_same(text: str, shown: str) -> None:
-    assert store.masked(text) == shown
-
-
-@pytest.mark.parametrize("uri", ["postgresql://me:s3@cret@host/db", "postgresql://me:se/c@host:ret/db"])
-def test_an_address_that_cannot_be_read_is_refused_without_showing_it(uri: str) -> None:
-    with pytest.raises(UserError, match="in a password write / as %2F") as refused:
-        store.open_store(uri, "any")
-    assert "s3" not in str(refused.value)
-    assert "ret" not in str(refused.value).replace("secret", "")
-
-
 def test_artifacts_have_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", raising=False)
@@ -61,13 +39,6 @@ def test_artifacts_have_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert store.artifacts_place("http://127.0.0.1:5000") is None
     monkeypatch.setenv("MLFLOW_DEFAULT_ARTIFACT_ROOT", "s3://bucket/artifacts")
     assert store.artifacts_place(postgres) == "s3://bucket/artifacts"
-
-
-def test_a_missing_driver_is_named_with_the_extra_that_has_it() -> None:
-    error = ModuleNotFoundError("No module named 'psycopg'", name="psycopg")
-    with pytest.raises(UserError, match=r"its driver is missing: pip install 'tl-sweep\[postgres\]'"):  # noqa: SIM117
-        with store.store_errors("postgresql://me@host/db"):
-            raise error
 
 
 # --- PostgreSQL

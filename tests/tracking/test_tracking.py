@@ -24,7 +24,6 @@ from tl_sweep.base.errors import JobFailed, UserError
 from tl_sweep.config.schema import Config, flatten, to_dict
 from tl_sweep.run.context import Position
 from tl_sweep.run.execute import run_job
-from tl_sweep.tracking import store
 from tl_sweep.tracking.delivery import Destination
 from tl_sweep.tracking.record import RunHeader, RunRecord, metric_lines
 from tl_sweep.tracking.store import download, metric_name, prepare_store, read_run, runs_of_sweep
@@ -360,11 +359,3 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path, uri: str, reason: str) ->
     uri = uri.format(folder=tmp_path)
     with pytest.raises(UserError, match=f"tracking.uri={uri}: the tracking store cannot be opened: .*{reason}"):
         prepare_store(uri, "tl_sweep")
-
-
-def test_patience_with_a_server_is_counted_in_seconds(monkeypatch: pytest.MonkeyPatch, store_uri: str) -> None:
-    names = [f"MLFLOW_HTTP_REQUEST_{name}" for name in ("MAX_RETRIES", "TIMEOUT")]
-    for name in names:
-        monkeypatch.delenv(name, raising=False)
-    store.connect(store_uri)
-    assert [mlflow.environment_variables.__dict__[name].get() for name in names] == [0, 5]

@@ -142,7 +142,8 @@ backbone_lr_scale: 0.1
 @pytest.fixture
 def reported(command: Command, tmp_path: Path, store_uri: str) -> tuple[Answer, dict[str, RunRecord]]:
     """A sweep over ``mine`` and ``all``: what was printed, and the runs by strategy."""
-    from tl_sweep.tracking.store import connect, experiment_id, runs_of_sweep
+    from tl_sweep.tracking.client import connect
+    from tl_sweep.tracking.store import experiment_id, runs_of_sweep
 
     (tmp_path / "options" / "freeze").mkdir(parents=True)
     (tmp_path / "options" / "freeze" / "mine.yaml").write_text(MINE)

@@ -91,7 +91,8 @@ def study_of(runs: Iterable[RunRecord], question: Question, uri: str | None, wei
 def with_link(study: Study, uri: str, experiment: str) -> Study:
     """With the address of MLflow's own page that shows the chosen runs of each row side by side; none for a store that
     does not answer."""
-    from tl_sweep.tracking.store import StoreAway, compare_link
+    from tl_sweep.tracking.client import StoreAway
+    from tl_sweep.tracking.store import compare_link
 
     with suppress(StoreAway):
         return replace(study, compare_link=compare_link(uri, experiment, [row.run_ids[0] for row in study.rows]))
@@ -105,7 +106,8 @@ def publish(study: Study, path: Path, uri: str | None, experiment: str) -> None:
         UserError: it cannot be written, or the store refuses it.
     """
     from tl_sweep.report.page import render
-    from tl_sweep.tracking.store import StoreAway, keep_report, warn_away
+    from tl_sweep.tracking.client import StoreAway, warn_away
+    from tl_sweep.tracking.store import keep_report
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

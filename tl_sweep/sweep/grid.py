@@ -100,7 +100,8 @@ def recall_from_store(grid: Grid) -> Grid:
 
     A store that does not answer knows nothing: whoever gets ready for runs has said so.
     """
-    from tl_sweep.tracking.store import StoreAway, finished_runs
+    from tl_sweep.tracking.client import StoreAway
+    from tl_sweep.tracking.store import finished_runs
 
     unknown: dict[tuple[str, str], list[str]] = {}
     for job in grid.unfinished():

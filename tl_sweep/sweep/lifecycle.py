@@ -11,10 +11,11 @@ from tl_sweep.run.context import destination_of
 from tl_sweep.run.key import run_folder
 from tl_sweep.sweep.grid import Grid, Job, recall_from_store
 from tl_sweep.sweep.preflight import make_ready
+from tl_sweep.tracking.client import StoreAway, warn_away
 from tl_sweep.tracking.delivery import send_waiting
 from tl_sweep.tracking.names import YES, Tag
 from tl_sweep.tracking.record import adopt, close_dead, hold
-from tl_sweep.tracking.store import StoreAway, set_tags, warn_away
+from tl_sweep.tracking.store import set_tags
 
 
 def get_ready(grid: Grid, sweep: str) -> Grid:

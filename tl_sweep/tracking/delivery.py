@@ -21,19 +21,10 @@ from filelock import FileLock, Timeout
 from tl_sweep.base.atomic_files import atomic_write, is_partial
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.secrets import masked
+from tl_sweep.tracking.client import StoreAway, connect, first_line, store_errors, warn_away
 from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
-from tl_sweep.tracking.store import (
-    StoreAway,
-    connect,
-    experiment_id,
-    find_run,
-    first_line,
-    metric_name,
-    search,
-    store_errors,
-    warn_away,
-)
+from tl_sweep.tracking.store import experiment_id, find_run, metric_name, search
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException

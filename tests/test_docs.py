@@ -10,6 +10,17 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "findings/README.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+]
+PARENTS = {  # of what a document names by its path: the repository, or the package
+    ROOT: ("tl_sweep", "hydra_plugins", "conf", "tests", "tools", "benchmarks", "scripts", "findings"),
+    ROOT / "tl_sweep": tuple(path.parent.name for path in (ROOT / "tl_sweep").glob("*/__init__.py")),
+}
+MOST_LINES_OF_A_DECISION = 10
 
 
 def script(name: str) -> ModuleType:
@@ -25,17 +36,7 @@ def test_option_table_is_up_to_date() -> None:
     assert (ROOT / "docs" / "options.md").read_text() == script("make_option_table").render()
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/decisions.md",
-        "docs/benchmarks.md",
-        "docs/statistics.md",
-        "docs/mlflow-ui.md",
-    ],
-)
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_documents_name_only_what_is_there(document: str) -> None:
     text = (ROOT / document).read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
@@ -44,3 +45,16 @@ def test_documents_name_only_what_is_there(document: str) -> None:
         assert (ROOT / "tl_sweep" / f"{module}.py").exists()
     for link in re.findall(r"\]\(([\w/.-]+)\)", text):
         assert ((ROOT / document).parent / link).exists()
+    for parent, folders in PARENTS.items():
+        for path in re.findall(rf"`((?:{'|'.join(folders)})/[\w/.-]+)`", text):
+            assert (parent / path).exists(), path
+
+
+def test_decisions_are_numbered_dated_and_short() -> None:
+    _, *decisions = (ROOT / "docs" / "decisions.md").read_text().split("\n## ")
+    for number, decision in enumerate(decisions, 1):
+        heading, date, blank, *lines = decision.rstrip().split("\n")
+        assert re.fullmatch(rf"D{number} .*\S", heading), f"{heading}: it is D{number}"
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d(, superseded by D\d+)?", date), heading
+        assert blank == "", heading
+        assert len(lines) <= MOST_LINES_OF_A_DECISION, heading

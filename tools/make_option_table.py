@@ -7,19 +7,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
-
+from tl_sweep.config.keys import default_of, field_paths
 from tl_sweep.config.loading import conf_dir
-from tl_sweep.config.schema import field_paths
 
 PATH = Path(__file__).parents[1] / "docs" / "options.md"
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
 
 
-def default_of(item: dataclasses.Field[Any]) -> str:
-    value = item.default if item.default is not dataclasses.MISSING else item.default_factory()  # type: ignore[misc]
-    if value == MISSING:
-        return "???"
+def default_text(item: dataclasses.Field[Any]) -> str:
+    value = default_of(item)
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -51,8 +47,8 @@ def render() -> str:
     ]
     lines.append("|---|---|---|---|")
     for path, item in field_paths():
-        mark = " †" if item.metadata["execution"] else ""
-        lines.append(f"| `{path}`{mark} | `{default_of(item)}` | {rules_of(item)} | {item.metadata['doc']} |")
+        mark = " †" if item.metadata["role"] == "execution" else ""
+        lines.append(f"| `{path}`{mark} | `{default_text(item)}` | {rules_of(item)} | {item.metadata['doc']} |")
     return "\n".join(lines) + "\n"
 
 

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from tl_sweep.base.errors import JobFailed
-from tl_sweep.config.schema import field_paths
+from tl_sweep.config.keys import field_paths
 from tl_sweep.sweep.grid import Job, expand_arms, lay_out, sweep_id
 from tl_sweep.tracking.names import Metric
 

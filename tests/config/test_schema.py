@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose as hydra_compose
@@ -10,8 +11,9 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 import tl_sweep.train  # noqa: F401  (registers the schema)
+from tl_sweep.config.keys import asks_of, field_paths, keys_with, keys_without_default, role_of
 from tl_sweep.config.loading import conf_dir, parse
-from tl_sweep.config.schema import Config, ConfigError, field_paths
+from tl_sweep.config.schema import Config, ConfigError
 
 GROUPS = {
     "model": 15 + 1,
@@ -105,6 +107,47 @@ def test_all_problems_are_reported_together() -> None:
 def test_every_key_is_documented() -> None:
     undocumented = [path for path, item in field_paths() if not item.metadata.get("doc")]
     assert undocumented == []
+
+
+def test_every_role_and_question_is_a_known_one() -> None:
+    fields = dict(field_paths())
+    assert {item.metadata["role"] for item in fields.values()} == {"definition", "draw", "seed", "execution"}
+    assert {asks_of(name) for name in fields} == {"", "data", "labels", "images", "source"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "keys"),
+    [
+        ({"role": "seed"}, ["data.subset_seed", "seed"]),
+        ({"role": "draw"}, ["data.shots", "data.fraction", "data.split_seed"]),
+        ({"asks": "source"}, ["model.weights"]),
+        ({"asks": "labels", "role": "draw"}, ["data.shots", "data.fraction"]),
+        ({"asks": "images"}, ["data.image_size", "data.flips", "data.balance"]),
+        (
+            {"asks": "data"},
+            ["data.name", "data.root", "data.split_seed", "data.duplicates", "data.group", "data.skip_unreadable"],
+        ),
+        ({"costs": True}, ["data.name", "data.image_size", "data.shots", "data.fraction", "augment.views"]),
+        ({"solvers": ("lbfgs",)}, ["optim.l2"]),
+        ({"solvers": ("sgd",)}, ["optim.momentum"]),
+    ],
+    ids=str,
+)
+def test_keys_by_what_they_are(facts: dict[str, Any], keys: list[str]) -> None:
+    assert keys_with(**facts) == keys
+
+
+def test_options_say_their_names_and_the_network() -> None:
+    assert keys_without_default() == ["model.name", "freeze.name", "data.name", "augment.name"]
+
+
+def test_where_a_data_set_lies_is_execution_and_yet_asked() -> None:
+    assert (role_of("data.root"), asks_of("data.root")) == ("execution", "data")
+
+
+def test_a_key_that_this_version_does_not_know() -> None:
+    assert (role_of("data.of_tomorrow"), asks_of("data.of_tomorrow")) == ("definition", "data")
+    assert (role_of("optim.of_tomorrow"), asks_of("optim.of_tomorrow")) == ("definition", "")
 
 
 def test_paths_with_blanks_and_brackets_are_read() -> None:

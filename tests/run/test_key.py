@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.schema import Config, field_paths
+from tl_sweep.config.keys import field_paths
+from tl_sweep.config.schema import Config
 from tl_sweep.run.key import key_of, meaning, title
 
 MakeConfig = Callable[..., Config]

@@ -19,8 +19,9 @@ import pytest
 import yaml
 
 from tl_sweep.base.errors import UserError
+from tl_sweep.config.keys import own_fields
 from tl_sweep.config.loading import from_yaml
-from tl_sweep.config.schema import DATA_CONFIGS, Config, DataConfig, own_fields, to_dict
+from tl_sweep.config.schema import DATA_CONFIGS, Config, DataConfig, to_dict
 from tl_sweep.data.imageset import Found
 from tl_sweep.data.sources.registry import SOURCES, open_data
 

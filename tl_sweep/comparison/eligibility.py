@@ -9,17 +9,15 @@ from pathlib import PurePath
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.evidence import Evidence
-from tl_sweep.comparison.model_selection import DEFAULTS, EXECUTION, backbone_and_strategy, value_of
+from tl_sweep.comparison.model_selection import backbone_and_strategy, value_of
 from tl_sweep.comparison.study import Excluded
+from tl_sweep.config.keys import keys_with, keys_without_default
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
 FEWEST_IMAGES = 2  # that show how much images differ
 NEEDED = (Metric.BEST_VAL_ACC, Metric.BEST_VAL_LOSS, Metric.TEST_ACC)
 NEEDED_TAGS = (Tag.BACKBONE, Tag.STRATEGY, Tag.TRAINABLE, Tag.TRAINABLE_PARAMETERS, Tag.DATA_FINGERPRINT)
-NEEDED_PARAMS = ("data.name", "data.image_size", "model.weights", "epochs", "seed")
-DEFINITION = ("data.name", "data.root", "data.split_seed", "data.group", "data.duplicates", "data.skip_unreadable")
-DRAWN = [key for key in DEFAULTS if key.startswith("data.") and key not in EXECUTION]
 UNFINISHED = {"RUNNING": "not finished: running, or cut short", "KILLED": "not finished: stopped", "FAILED": "failed"}
 
 
@@ -65,7 +63,7 @@ def _defect(run: RunRecord, evidence: Evidence) -> tuple[str, str]:
         return UNFINISHED.get(run.status, run.status.lower()), run.tags.get(Tag.ERROR, "").partition("\n")[0]
     unknown = [
         *(name for name in NEEDED_TAGS if name not in run.tags),
-        *(n for n in NEEDED_PARAMS if n not in run.params),
+        *(name for name in keys_without_default() if name not in run.params),
     ]
     if unknown:
         return "not recorded as this version of tl_sweep records runs", f"no {', '.join(unknown)}"
@@ -82,6 +80,7 @@ def _defect(run: RunRecord, evidence: Evidence) -> tuple[str, str]:
     return "", ""
 
 
+Sort = Callable[[RunRecord], object]
 Kept = tuple[list[RunRecord], list[tuple[str, RunRecord]]]
 
 
@@ -93,22 +92,19 @@ def _once(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
 
 
 def _same_files(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
-    return _newest(
-        runs,
-        _definition,
-        lambda run: run.tags.get(Tag.DATA_FINGERPRINT, ""),
-        "other files, or other labels, than the newest runs on this data set had",
-    )
+    why = "other files, or other labels, than the newest runs on this data set had"
+    return _newest(runs, _by(keys_with(asks="data")), lambda run: run.tags.get(Tag.DATA_FINGERPRINT, ""), why)
 
 
 def _same_test(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
     why = "tested on other images than the newest runs on this data set were"
-    return _newest(runs, _definition, lambda run: evidence.image_set(run, "test"), why)
+    return _newest(runs, _by(keys_with(asks="data")), lambda run: evidence.image_set(run, "test"), why)
 
 
 def _same_val(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
     why = "validated on other images than the newest run of this data set and seed was"
-    return _newest(runs, _draw, lambda run: evidence.image_set(run, "val"), why)
+    same_draw = _by([key for asks in ("data", "labels", "images") for key in keys_with(asks=asks)])
+    return _newest(runs, same_draw, lambda run: evidence.image_set(run, "val"), why)
 
 
 def _same_weights(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
@@ -118,17 +114,13 @@ def _same_weights(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
 
 def _same_meaning(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
     """By their configuration: another version of the program may have given the same another key."""
-    return _newest(runs, _configured, lambda run: run.name, "a newer run means the same")
+    execution = set(keys_with(role="execution"))
 
+    def configured(run: RunRecord) -> tuple[str, ...]:
+        what = (*backbone_and_strategy(run), run.tags.get(Tag.DATA_FINGERPRINT, ""))
+        return (*what, *(value_of(run, key) for key in sorted(run.params.keys() - execution)))
 
-def _configured(run: RunRecord) -> tuple[str, ...]:
-    what = (*backbone_and_strategy(run), run.tags.get(Tag.DATA_FINGERPRINT, ""))
-    return (*what, *(value_of(run, key) for key in sorted(run.params.keys() - EXECUTION)))
-
-
-def _draw(run: RunRecord) -> tuple[str, ...]:
-    """All that its labelled subset and validation follow from."""
-    return (*_definition(run), *(value_of(run, key) for key in DRAWN))
+    return _newest(runs, configured, lambda run: run.name, "a newer run means the same")
 
 
 def _source(run: RunRecord) -> tuple[str, ...]:
@@ -136,12 +128,9 @@ def _source(run: RunRecord) -> tuple[str, ...]:
     return run.tags[Tag.BACKBONE], run.params.get("model.weights", "null"), has_weights
 
 
-def _definition(run: RunRecord) -> tuple[str, ...]:
-    """All that a data set, its files and its test split follow from, as far as it was configured."""
-    return tuple(value_of(run, key) for key in DEFINITION)
-
-
-Sort = Callable[[RunRecord], object]
+def _by(keys: Sequence[str]) -> Sort:
+    """By what was configured."""
+    return lambda run: tuple(value_of(run, key) for key in keys)
 
 
 def _newest(runs: Sequence[RunRecord], same: Sort, kind: Sort, why: str) -> Kept:

@@ -10,8 +10,9 @@ from itertools import pairwise
 
 from tl_sweep.comparison.model_selection import WEIGHTS
 from tl_sweep.comparison.study import Axes, Gain, Row
+from tl_sweep.config.keys import keys_with
 
-LABELS = ("data.shots", "data.fraction")
+LABELS = keys_with(asks="labels", role="draw")
 ALL = "all"
 
 Where = tuple[str, str, Axes]  # of lines that are compared: data set, backbone, and what else of the data varies

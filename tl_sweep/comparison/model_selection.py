@@ -11,16 +11,14 @@ from pathlib import Path
 from statistics import fmean
 
 from tl_sweep.comparison.study import NO_SOURCE, SCRATCH
-from tl_sweep.config.schema import field_paths, text_of
+from tl_sweep.config.keys import asks_of, field_paths, keys_with, role_of
+from tl_sweep.config.schema import text_of
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
-SEEDS = ("seed", "data.subset_seed")
-EXECUTION = frozenset(name for name, item in field_paths() if item.metadata["execution"])
-NEVER_AN_AXIS = {*SEEDS, *EXECUTION}
+SEEDS = tuple(sorted(keys_with(role="seed"), key=lambda name: name.count(".")))  # the run's own first
 DEFAULTS = {name: text_of(item.default) for name, item in field_paths() if item.default is not MISSING}
-WEIGHTS = "model.weights"
-AXES = ("data.", WEIGHTS)  # what a question is about; whatever else varies is an answer that validation chooses
+(WEIGHTS,) = keys_with(asks="source")
 FEWEST_SEEDS = 3  # for a choice and for a verdict on methods: two say next to nothing of how much seeds differ
 
 Values = tuple[tuple[str, str], ...]
@@ -48,7 +46,7 @@ class Candidate:
 
     @property
     def epochs(self) -> int:
-        return int(self.runs[0].params["epochs"])
+        return int(value_of(self.runs[0], "epochs"))
 
     def mean(self, metric: str) -> float:
         """Over the seeds on which settings are compared."""
@@ -137,18 +135,23 @@ def choose(runs: Iterable[RunRecord]) -> list[Cell]:
     kept apart. Test accuracy plays no part.
     """
     finished = [run for run in runs if run.status == "FINISHED"]
-    axes = [key for key in varied_keys(finished) if key.startswith("data.") and key not in NEVER_AN_AXIS]
+    axes = [key for key in varied_keys(finished) if asks_of(key) not in ("", "source") and may_vary(key)]
     sources = sources_of(finished)
     several = tell_apart(set(sources.values()))
     varied = {where: varied_keys(group) for where, group in _grouped(finished).items()}
+    free = {where: [key for key in keys if not asks_of(key) and may_vary(key)] for where, keys in varied.items()}
     cells: dict[tuple[str, str, Values], dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for run in finished:
         where = backbone_and_strategy(run)
-        free = [key for key in varied[where] if not key.startswith(AXES) and key not in NEVER_AN_AXIS]
         source = sources[_weights_of(run)][1] if has_source(run) else NO_SOURCE
         asked = (*_values(run, axes), *(((WEIGHTS, source),) if several else ()))
-        cells[*where, asked][_values(run, free)][seed_of(run)] = run
+        cells[*where, asked][_values(run, free[where])][seed_of(run)] = run
     return [_chosen(*where, candidates) for where, candidates in cells.items()]
+
+
+def may_vary(key: str) -> bool:
+    """Whether runs that differ in it are different answers, or were asked different things."""
+    return role_of(key) not in ("seed", "execution")
 
 
 def sources_of(runs: Iterable[RunRecord]) -> dict[tuple[str, str], tuple[str, str]]:

@@ -9,20 +9,16 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tl_sweep.comparison.diagnosis import good_rates
-from tl_sweep.comparison.model_selection import FEWEST_SEEDS, WEIGHTS, Cell
+from tl_sweep.comparison.model_selection import FEWEST_SEEDS, SEEDS, WEIGHTS, Cell, value_of
 from tl_sweep.comparison.study import Comparison, Interval, Recommendation, Row, TimeToBaseline
 from tl_sweep.comparison.task import line_of, task_of
 from tl_sweep.comparison.verdict import best_of
-from tl_sweep.config.schema import field_paths
+from tl_sweep.config.keys import asks_of, keys_with
 from tl_sweep.tracking.names import Tag
 
 RARE = 0.5  # a selection frequency below which another choice is the likelier one
 RESAMPLES = "resamples of validation images and seeds"
 WORDS = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+")  # overrides, whose values may have blanks inside quotes
-NOT_THE_SETTING = {name for name, item in field_paths() if item.metadata["execution"]} - {"data.root"} | {
-    "seed",
-    "sweep",
-}
 
 
 def percent_text(share: float) -> str:
@@ -186,12 +182,12 @@ def _seeds(row: Row) -> str:
 
 def command_of(cell: Cell) -> str:
     """Trains the chosen setting again, with each of its seeds."""
-    pairs = [(run.params["seed"], run.params.get("data.subset_seed", run.params["seed"])) for run in cell.runs]
-    follow = all(seed == subset for seed, subset in pairs)  # the default
-    drawn = [] if follow else [f"data.subset_seed={','.join(dict.fromkeys(subset for _, subset in pairs))}"]
-    seeds = ",".join(dict.fromkeys(run.params["seed"] for run in cell.runs))
-    dropped = NOT_THE_SETTING | {"data.subset_seed"} if drawn else NOT_THE_SETTING
+    seed, *others = SEEDS
+    values = {key: [run.params.get(key, value_of(run, seed)) for run in cell.runs] for key in SEEDS}
+    said = {key: values[key] for key in (*others, seed) if key == seed or values[key] != values[seed]}
+    dropped = {*said, "sweep", *(key for key in keys_with(role="execution") if not asks_of(key))}
     overrides = WORDS.findall(cell.runs[0].tags.get(Tag.OVERRIDES, ""))
     kept = [shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] not in dropped]
     kept = [word for word in kept if not word.startswith("hydra")]
-    return " ".join(["python -m tl_sweep.train -m", *kept, *drawn, f"seed={seeds}"])
+    seeds = [f"{key}={','.join(dict.fromkeys(each))}" for key, each in said.items()]
+    return " ".join(["python -m tl_sweep.train -m", *kept, *seeds])

@@ -7,7 +7,7 @@ from typing import Any
 
 from tl_sweep.base.arguments import argument
 from tl_sweep.base.rules import RULES
-from tl_sweep.config.schema import field_paths
+from tl_sweep.config.keys import field_paths
 
 
 def config_argument(key: str, *, default: Any = MISSING, doc: str = "") -> Any:

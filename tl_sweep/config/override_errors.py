@@ -8,7 +8,8 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
 
 from tl_sweep.base.errors import did_you_mean
-from tl_sweep.config.schema import DATA_CONFIGS, field_paths, own_fields
+from tl_sweep.config.keys import field_paths, own_fields
+from tl_sweep.config.schema import DATA_CONFIGS
 
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
 AMBIGUOUS = re.compile("Ambiguous value for argument '(.*)'")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,36 @@ class ConfigError(UserError):
         super().__init__("\n".join(problems))
 
 
-def key(default: Any, doc: str, *, execution: bool = False, since: int = 1, **rules: Any) -> Any:
-    """A field with its help text and rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``, ``length``.
+SOLVERS = ("sgd", "adamw", "lbfgs")
+STEPPING = ("sgd", "adamw")  # those that take steps, batch after batch
 
-    execution: it says where, how fast and under whose eyes a run is computed, not what the run is (tl_sweep.run.key).
+
+def key(
+    default: Any,
+    doc: str,
+    *,
+    role: str = "definition",
+    asks: str = "",
+    costs: bool = False,
+    solvers: tuple[str, ...] = SOLVERS,
+    since: int = 1,
+    **rules: Any,
+) -> Any:
+    """A field with its help text, what it is to a run, and rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``,
+    ``length``. Lists of keys are derived from these (tl_sweep.config.keys).
+
+    role: ``definition``: of what the run is. ``draw``: the same, and images are drawn by it. ``seed``: the same, and
+    results are averaged over its values. ``execution``: where, how fast and under whose eyes the run is computed, no
+    part of what it is (tl_sweep.run.key).
+    asks: what a comparison asks by it: ``data`` (which data set: its files, labels and test images), ``labels`` (how
+    many), ``images`` (how they are shown and counted), ``source`` (which weights). Empty: it is an answer, which
+    validation chooses. Keys of ``data.`` ask ``data`` unless they say otherwise.
+    costs: an epoch takes another time where it differs.
+    solvers: those that read it.
     since: the schema of the record that it came with; a later field than the first schema's is part of a run's key only
     where it differs from its default, so that finished runs keep their keys.
     """
-    metadata = {"doc": doc, "execution": execution, "since": since, **rules}
+    metadata = {"doc": doc, "role": role, "asks": asks, "costs": costs, "solvers": solvers, "since": since, **rules}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -60,9 +81,10 @@ class ModelConfig:
     weights: str | None = key(
         None,
         "null, imagenet, letters, run:<mlflow run id>, a .pth or .safetensors file, or a torchvision enum name",
+        asks="source",
     )
     sha256: str | None = key(
-        None, "refuse a weight file whose SHA-256 does not begin with these hex digits", execution=True
+        None, "refuse a weight file whose SHA-256 does not begin with these hex digits", role="execution"
     )
     preprocessing: PreprocessingConfig = group(PreprocessingConfig)
     dropout: float = key(0.0, "before the new linear head", ge=0, lt=1)
@@ -91,7 +113,7 @@ class FreezeConfig:
     batch_norm: str = key(
         "train", "BatchNorm of trainable stages: follow the batch, or keep the statistics", choices=("train", "eval")
     )
-    solver: str = key("adamw", "what optim=auto means for this strategy", choices=("sgd", "adamw", "lbfgs"))
+    solver: str = key("adamw", "what optim=auto means for this strategy", choices=SOLVERS)
     lr: dict[str, float] = key({}, "default optim.lr per optimiser", gt=0)
     lr_without_norm: dict[str, float] = key({}, "the same, for a network without normalisation layers; else lr", gt=0)
     backbone_lr_scale: float = key(1.0, "rate of the backbone relative to the head's", gt=0)
@@ -99,37 +121,66 @@ class FreezeConfig:
 
 @dataclass
 class OptimConfig:
-    name: str = key("auto", "auto: the strategy's own", choices=("auto", "sgd", "adamw", "lbfgs"))
-    lr: float | None = key(None, "of the head; null: the strategy's default for this optimiser", gt=0)
-    lr_scale: float = key(1.0, "multiplies lr: the fair way to search over strategies", gt=0)
-    weight_decay: float | None = key(None, "not on norms and biases; null: 1e-4 for sgd, 1e-2 for adamw", ge=0)
-    momentum: float = key(0.9, "of sgd", ge=0, lt=1)
-    backbone_lr_scale: float | None = key(None, "null: the strategy's own (0.1 when fine-tuning)", gt=0)
-    layer_decay: float = key(1.0, "rate per stage, counted down from the head", gt=0, le=1)
-    warmup: float = key(0.1, "share of a phase's steps with a linearly rising rate; then cosine to 0", ge=0, lt=1)
+    name: str = key("auto", "auto: the strategy's own", choices=("auto", *SOLVERS))
+    lr: float | None = key(None, "of the head; null: the strategy's default for this optimiser", gt=0, solvers=STEPPING)
+    lr_scale: float = key(1.0, "multiplies lr: the fair way to search over strategies", gt=0, solvers=STEPPING)
+    weight_decay: float | None = key(
+        None, "not on norms and biases; null: 1e-4 for sgd, 1e-2 for adamw", ge=0, solvers=STEPPING
+    )
+    momentum: float = key(0.9, "of sgd", ge=0, lt=1, solvers=("sgd",))
+    backbone_lr_scale: float | None = key(
+        None, "null: the strategy's own (0.1 when fine-tuning)", gt=0, solvers=STEPPING
+    )
+    layer_decay: float = key(1.0, "rate per stage, counted down from the head", gt=0, le=1, solvers=STEPPING)
+    warmup: float = key(
+        0.1, "share of a phase's steps with a linearly rising rate; then cosine to 0", ge=0, lt=1, solvers=STEPPING
+    )
     label_smoothing: float = key(0.0, "of the training loss", ge=0, lt=1)
-    clip_norm: float | None = key(None, "gradients are scaled down to this norm", gt=0)
-    ema_decay: float | None = key(None, "evaluate an exponential moving average of the weights", gt=0, lt=1)
-    l2: list[float] = key([1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3], "lbfgs: penalties tried, chosen by validation loss", gt=0)
+    clip_norm: float | None = key(None, "gradients are scaled down to this norm", gt=0, solvers=STEPPING)
+    ema_decay: float | None = key(
+        None, "evaluate an exponential moving average of the weights", gt=0, lt=1, solvers=STEPPING
+    )
+    l2: list[float] = key(
+        [1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3],
+        "lbfgs: penalties tried, chosen by validation loss",
+        gt=0,
+        solvers=("lbfgs",),
+    )
 
 
 @dataclass
 class DataConfig:
-    name: str = key(MISSING, "the data set")
-    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", execution=True)
-    image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024)
-    shots: int | None = key(None, "labelled images per class, training and validation together (80/20)", ge=2)
-    fraction: float | None = key(None, "share of the labelled images, as shots", gt=0, le=1)
-    split_seed: int = key(0, "draws the test split, once and for all", ge=0)
-    subset_seed: int = key(II("seed"), "draws the labelled subset and validation; default: seed", ge=0)
+    name: str = key(MISSING, "the data set", costs=True)
+    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", role="execution")
+    image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024, asks="images", costs=True)
+    shots: int | None = key(
+        None,
+        "labelled images per class, training and validation together (80/20)",
+        ge=2,
+        role="draw",
+        asks="labels",
+        costs=True,
+    )
+    fraction: float | None = key(
+        None, "share of the labelled images, as shots", gt=0, le=1, role="draw", asks="labels", costs=True
+    )
+    split_seed: int = key(0, "draws the test split, once and for all", ge=0, role="draw")
+    subset_seed: int = key(
+        II("seed"), "draws the labelled subset and validation; default: seed", ge=0, role="seed", asks="labels"
+    )
     flips: str = key(
-        "horizontal", "mirror images that are still of their class", choices=("none", "horizontal", "both")
+        "horizontal",
+        "mirror images that are still of their class",
+        choices=("none", "horizontal", "both"),
+        asks="images",
     )
     duplicates: str = key("drop", "identical files in different classes", choices=("drop", "refuse"))
     group: str | None = key(
         None, "keeps a patient or site in one split: a column of metadata.csv, or a regular expression on the path"
     )
-    balance: str = key("none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"))
+    balance: str = key(
+        "none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"), asks="images"
+    )
     skip_unreadable: bool = key(False, "true: unreadable files are listed, skipped and counted; false: refused")
 
 
@@ -140,7 +191,7 @@ DATA_CONFIGS: Registry[type[DataConfig]] = Registry("data.name", "tl_sweep.data_
 @dataclass
 class AugmentConfig:
     name: str = key(MISSING, "the augmentation")
-    views: int | None = key(None, "distinct draws of each image; null: a fresh one every epoch", ge=1)
+    views: int | None = key(None, "distinct draws of each image; null: a fresh one every epoch", ge=1, costs=True)
     seed: int = key(0, "of the draws", ge=0)
     crop_scale_min: float = key(1.0, "smallest area of the random crop, of the decoded image's", gt=0, le=1)
     aspect: float = key(1.0, "largest aspect ratio of the random crop", ge=1, le=4)
@@ -159,15 +210,15 @@ class CacheConfig:
         "auto",
         "keep decoded images and the output of frozen stages on disk; auto weighs the latter; never changes a result",
         choices=("auto", "True", "False"),
-        execution=True,
+        role="execution",
     )
-    dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept", execution=True)
-    max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0, execution=True)
+    dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept", role="execution")
+    max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0, role="execution")
 
 
 @dataclass
 class OutputConfig:
-    dir: str = key("runs", "one folder per run is made in here", execution=True)
+    dir: str = key("runs", "one folder per run is made in here", role="execution")
 
 
 @dataclass
@@ -175,14 +226,14 @@ class WeightsConfig:
     dir: str = key(
         "~/.cache/tl_sweep/weights",
         "locally trained weights; data sets and records of image folders go beside it",
-        execution=True,
+        role="execution",
     )
 
 
 @dataclass
 class TrackingConfig:
-    uri: str | None = key("sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder", execution=True)
-    experiment: str = key("tl_sweep", "MLflow experiment", execution=True)
+    uri: str | None = key("sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder", role="execution")
+    experiment: str = key("tl_sweep", "MLflow experiment", role="execution")
 
 
 @dataclass
@@ -198,24 +249,26 @@ class Config:
     tracking: TrackingConfig = group(TrackingConfig)
     epochs: int = key(30, "of training, over all phases", ge=1)
     batch_size: int | None = key(
-        None, "images per step; null: 32, fewer where an epoch would have under ten steps", ge=2
+        None, "images per step; null: 32, fewer where an epoch would have under ten steps", ge=2, solvers=STEPPING
     )
-    seed: int = key(0, "of head initialisation, batch order, dropout and mixing", ge=0)
-    patience: int | None = key(None, "epochs without a better validation accuracy that end a phase; null: off", ge=1)
+    seed: int = key(0, "of head initialisation, batch order, dropout and mixing", ge=0, role="seed")
+    patience: int | None = key(
+        None, "epochs without a better validation accuracy that end a phase; null: off", ge=1, solvers=STEPPING
+    )
     precision: str = key(
         "auto", "auto: float32 on CPU, bfloat16 autocast on CUDA", choices=("auto", "float32", "bfloat16")
     )
-    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"), execution=True)
-    threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1, execution=True)
-    num_workers: int = key(2, "threads that decode image files", ge=1, execution=True)
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"), role="execution")
+    threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1, role="execution")
+    num_workers: int = key(2, "threads that decode image files", ge=1, role="execution")
     resume: str = key(
         "auto",
         "auto: finished runs are not run again, interrupted ones go on; never: interrupted ones start over; "
         "force: all start over",
         choices=("auto", "never", "force"),
-        execution=True,
+        role="execution",
     )
-    deterministic: bool = key(False, "refuse operations that have no deterministic form (CUDA)", execution=True)
+    deterministic: bool = key(False, "refuse operations that have no deterministic form (CUDA)", role="execution")
 
 
 def to_dict(config: Config) -> dict[str, Any]:
@@ -234,28 +287,6 @@ def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def text_of(value: Any) -> str:
     """A value as runs record it."""
     return "null" if value is None else json.dumps(value) if isinstance(value, (list, bool)) else str(value)
-
-
-def field_paths(of: Any = Config, prefix: str = "") -> Iterator[tuple[str, dataclasses.Field[Any]]]:
-    """Every leaf key, dotted, with its field (type, default, documentation and rules).
-
-    of: a configuration, or the class: then keys that only some data sources have are among them.
-    """
-    for item in dataclasses.fields(of):
-        inner = item.default_factory if isinstance(of, type) else getattr(of, item.name)
-        if dataclasses.is_dataclass(inner):
-            yield from field_paths(inner, f"{prefix}{item.name}.")
-        else:
-            yield f"{prefix}{item.name}", item
-    if of is DataConfig:
-        own = {item.name: item for cls in DATA_CONFIGS.values() for item in own_fields(cls)}
-        yield from ((f"{prefix}{name}", item) for name, item in own.items())
-
-
-def own_fields(data: DataConfig | type[DataConfig]) -> list[dataclasses.Field[Any]]:
-    """Of the keys that this data source alone has."""
-    common = {item.name for item in dataclasses.fields(DataConfig)}
-    return [item for item in dataclasses.fields(data) if item.name not in common]
 
 
 def local_path(text: str) -> Path:

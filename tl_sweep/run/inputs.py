@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tl_sweep.config.schema import Config, local_path, own_fields
+from tl_sweep.config.keys import keys_with, role_of
+from tl_sweep.config.schema import Config, local_path
 
 if TYPE_CHECKING:
     from tl_sweep.data.imageset import ImageSet
@@ -55,6 +57,6 @@ def images_at_hand(config: Config) -> ImageSet | None:
 
 
 def _identity_of_data(config: Config) -> Hashable:
-    data = config.data
-    own = repr([getattr(data, item.name) for item in own_fields(data)])
-    return data.name, data.root, data.group, data.skip_unreadable, data.duplicates, own, data_dir(config)
+    """Which files it is, which of them count, and their labels; not what is drawn of it."""
+    which = [name for name in keys_with(config, asks="data") if role_of(name) != "draw"]
+    return data_dir(config), *(repr(attrgetter(name)(config)) for name in which)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from tl_sweep.base.secrets import masked
-from tl_sweep.config.schema import Config, field_paths, flatten, local_path, text_of, to_dict
+from tl_sweep.config.keys import default_of, field_paths
+from tl_sweep.config.schema import Config, flatten, local_path, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.files import verified
 from tl_sweep.run.inputs import open_images
@@ -23,7 +25,7 @@ from tl_sweep.training.rates import backbone_scale_of, head_lr_of, solver_of, we
 
 SCHEMA = 1  # raise it when the same key would no longer give the same result
 HASH_DIGITS = 8  # of a weight file's SHA-256: as many as torchvision's file names promise
-STEPS = ("warmup", "clip_norm", "ema_decay", "layer_decay", "label_smoothing")
+RESOLVED = ("model.weights", "freeze.", "optim.")  # stand in a key as what they come to
 
 
 def key_of(config: Config) -> str:
@@ -38,25 +40,28 @@ def key_of(config: Config) -> str:
 
 def meaning(config: Config) -> dict[str, Any]:
     """Everything that defines the run's result, as plain values."""
-    fields = dict(field_paths(config))
-    execution = {name for name, item in fields.items() if item.metadata["execution"]}
-    later = {name: item.default for name, item in fields.items() if item.metadata["since"] > 1}
-    resolved = ("model.weights", "freeze.", "optim.")
-    plain = {
-        name: value
-        for name, value in flatten(to_dict(config)).items()
-        if name not in execution and not name.startswith(resolved) and not (name in later and later[name] == value)
-    }
-    if solver_of(config) == "lbfgs":  # takes no steps
-        plain = {name: value for name, value in plain.items() if name not in ("batch_size", "patience")}
+    given = _given(config)
     return {
-        **plain,
+        **{name: value for name, value in given.items() if not name.startswith(RESOLVED)},
         "freeze": _strategy(config),
-        "optim": _optimisation(config),
+        "optim": _optimisation(config, given),
         "weights": weights_identity(config),
         "pooled": uses_pooled_head(config),
         "data": open_images(config).fingerprint,
         "schema": SCHEMA,
+    }
+
+
+def _given(config: Config) -> dict[str, Any]:
+    """The values, by key, that the run's solver reads and its result follows from."""
+    solver = solver_of(config)
+    values = {name: (attrgetter(name)(config), item) for name, item in field_paths(config)}
+    return {
+        name: value
+        for name, (value, item) in values.items()
+        if item.metadata["role"] != "execution"
+        and solver in item.metadata["solvers"]
+        and not (item.metadata["since"] > 1 and value == default_of(item))
     }
 
 
@@ -112,19 +117,23 @@ def _strategy(config: Config) -> dict[str, Any]:
     }
 
 
-def _optimisation(config: Config) -> dict[str, Any]:
-    optim, solver = config.optim, solver_of(config)
-    if solver == "lbfgs":
-        return {"solver": solver, "l2": sorted(optim.l2), "label_smoothing": optim.label_smoothing}
-    head_lr = head_lr_of(config)
-    assert head_lr is not None
+def _optimisation(config: Config, given: dict[str, Any]) -> dict[str, Any]:
+    solver, head_lr = solver_of(config), head_lr_of(config)
+    part_of_others = ("optim.name", "optim.lr_scale")  # of the solver, and of the rate
+    plain = {
+        name.removeprefix("optim."): value
+        for name, value in given.items()
+        if name.startswith("optim.") and name not in part_of_others
+    }
+    if head_lr is None:
+        return {**plain, "solver": solver, "l2": sorted(config.optim.l2)}
     return {
+        "momentum": None,
+        **plain,
         "solver": solver,
         "lr": f"{head_lr:.10g}",  # 3 × 1e-4 is 3e-4
         "weight_decay": weight_decay_of(config),
-        "momentum": optim.momentum if solver == "sgd" else None,
         "backbone_lr_scale": None if _learns_only_the_head(config) else backbone_scale_of(config),
-        **{name: getattr(optim, name) for name in STEPS},
     }
 
 

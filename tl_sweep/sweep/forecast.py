@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean
 
@@ -12,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tl_sweep.base.secrets import masked
-from tl_sweep.config.schema import local_path
+from tl_sweep.config.keys import keys_with
+from tl_sweep.config.schema import local_path, text_of
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.run.key import title
 from tl_sweep.run.progress import duration
@@ -21,7 +23,6 @@ from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
 MOST_LISTED = 40
-SAME_WORK = ("data.name", "data.image_size", "data.shots", "data.fraction", "augment.views")
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,13 @@ def finished_in(output_dir: Path) -> list[Past]:
 
 def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
     """By finished runs of the same backbone, strategy and images per epoch; None where there is none."""
-    values = {key: _value(job, key) for key in SAME_WORK}
+    same_work = {name: text_of(attrgetter(name)(job.config)) for name in keys_with(costs=True)}
     alike = [
         run
         for run in past
         if run.record.tags[Tag.BACKBONE] == architecture_label(job.config.model)
         and run.record.tags[Tag.STRATEGY] == job.config.freeze.name
-        and all(run.record.params.get(key) == value for key, value in values.items())
+        and all(run.record.params.get(key) == value for key, value in same_work.items())
     ]
     if not alike:
         return None
@@ -102,9 +103,3 @@ def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
 
 def describe_cost(cost: Cost) -> str:
     return f"{duration(cost.seconds)}, {cost.bytes / 1e6:.3g} MB"
-
-
-def _value(job: Job, key: str) -> str:
-    group, _, name = key.partition(".")
-    value = getattr(getattr(job.config, group), name)
-    return "null" if value is None else str(value)

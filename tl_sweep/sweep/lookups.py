@@ -19,6 +19,7 @@ from PIL import Image
 
 from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
+from tl_sweep.comparison.model_selection import WEIGHTS, value_of
 from tl_sweep.config.loading import from_yaml
 from tl_sweep.config.schema import Config
 from tl_sweep.models.catalog import architecture_label
@@ -101,7 +102,7 @@ class Speeds:
 
     def __call__(self, run: RunRecord) -> float:
         """nan where the run's configuration is gone."""
-        network = (run.tags[Tag.BACKBONE], run.params["data.image_size"], run.params["model.weights"])
+        network = (run.tags[Tag.BACKBONE], value_of(run, "data.image_size"), value_of(run, WEIGHTS))
         if network not in self.known:
             try:
                 self.known[network] = _remembered(config_of(run, self.files), self.files.weights_dir.parent / SPEEDS)

@@ -105,7 +105,7 @@ def test_own_keys_are_part_of_what_a_run_is(make_config: MakeConfig) -> None:
 def test_an_own_key_of_execution_is_not(make_config: MakeConfig) -> None:
     @dataclasses.dataclass
     class Located(ArraysConfig):
-        place: str = key("here", "where the arrays are", execution=True)
+        place: str = key("here", "where the arrays are", role="execution")
 
     DATA_CONFIGS.register("arrays", Located)
     here, there = (make_config({"data": "arrays"}, data={"place": place}) for place in ("here", "there"))

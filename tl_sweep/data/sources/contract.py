@@ -17,7 +17,7 @@ class DataSource(ABC, Generic[C]):
 
     It keeps nothing between calls: one object serves every configuration. A source with keys of its own has a subclass
     ``C`` of ``DataConfig`` with fields made by ``key``, registered in ``DATA_CONFIGS`` under the source's name. These
-    keys are part of what a run is, but for those with ``execution=True``.
+    keys are part of what a run is, but for those with ``role="execution"``.
 
     downloads: whether ``find`` may need a network. reads: which of the keys ``root`` and ``group`` make a difference
     to this source; its own always do.

@@ -84,7 +84,7 @@ def main() -> None:
             near = did_you_mean(words[0], COMMANDS) if words else ""
             raise UserError(f"python -m tl_sweep.cache {'|'.join(COMMANDS)};{near}".rstrip(";"))
         folder = local_path(arguments.cache_dir)
-        from tl_sweep.array_store.store import StoreFull
+        from tl_sweep.array_store.segments import StoreFull
 
         try:
             match words[0]:

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tl_sweep.array_store import store as rows
-from tl_sweep.array_store.store import RowStore, StoreFull, read_contents
+from tl_sweep.array_store import entry
+from tl_sweep.array_store.segments import Segment, StoreFull, read_contents
+from tl_sweep.array_store.store import RowStore
 
 WHAT = {"rows": "numbers"}
 
@@ -82,7 +83,7 @@ def test_another_description_is_another_entry(tmp_path: Path) -> None:
 
 
 def test_large_entries_are_written_in_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "SEGMENT_BYTES", 100)  # two rows of 40 bytes
+    monkeypatch.setattr(entry, "SEGMENT_BYTES", 100)  # two rows of 40 bytes
     ensured(tmp_path, *range(5))
     assert [segment.rows for segment in read_contents(segment_files(tmp_path)[0].parent).segments] == [2, 2, 1]
     assert ensured(tmp_path, *range(5)) == []
@@ -187,7 +188,7 @@ def test_an_interrupted_writer_cleans_up(tmp_path: Path) -> None:
 
 
 def test_many_small_segments_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MOST_SMALL", 3)
+    monkeypatch.setattr(entry, "MOST_SMALL", 3)
     for number in range(9):
         ensured(tmp_path, number)
     assert len(segment_files(tmp_path)) <= 4
@@ -196,7 +197,7 @@ def test_many_small_segments_are_merged(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_reader_survives_a_merge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "MOST_SMALL", 1)
+    monkeypatch.setattr(entry, "MOST_SMALL", 1)
     ensured(tmp_path, 1)
     with RowStore(tmp_path, 1e9) as store:
         table = store.entry(WHAT).table(keys_of(1))
@@ -213,22 +214,22 @@ def test_who_opens_an_entry_while_it_is_merged_finds_all_rows(
 ) -> None:
     ensured(tmp_path, 1)
     ensured(tmp_path, 2)
-    original, merged = rows.is_whole, list[bool]()
+    original, merged = entry.is_whole, list[bool]()
 
     def merge() -> None:
         if not merged:
             merged.append(True)
-            monkeypatch.setattr(rows, "MOST_SMALL", 1)
+            monkeypatch.setattr(entry, "MOST_SMALL", 1)
             ensured(tmp_path, 3)
 
-    def while_merging(folder: Path, segment: rows.Segment) -> bool:
+    def while_merging(folder: Path, segment: Segment) -> bool:
         if moment == "before it looks at a file":
             merge()
         found = original(folder, segment)
         merge()
         return found
 
-    monkeypatch.setattr(rows, "is_whole", while_merging)
+    monkeypatch.setattr(entry, "is_whole", while_merging)
     assert ensured(tmp_path, 1, 2, 3) == []
     assert merged
     assert len(segment_files(tmp_path)) == 1

@@ -16,7 +16,8 @@ from configs import assembled, merged
 from safetensors.torch import load_file, save_file
 
 from tl_sweep import cache, features
-from tl_sweep.array_store.store import RowStore, StoreFull
+from tl_sweep.array_store.segments import StoreFull
+from tl_sweep.array_store.store import RowStore
 from tl_sweep.config.schema import Config
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.run.assemble import open_store

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tl_sweep.array_store.store import RowStore, StoreFull, Table
+from tl_sweep.array_store.entry import Table
+from tl_sweep.array_store.segments import StoreFull
+from tl_sweep.array_store.store import RowStore
 from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.data.imageset import ImageSet
 from tl_sweep.data.views import ViewPlan, normalise

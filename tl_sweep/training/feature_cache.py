@@ -6,7 +6,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tl_sweep.array_store.store import RowStore, StoreFull
+from tl_sweep.array_store.segments import StoreFull
+from tl_sweep.array_store.store import RowStore
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.tracking.names import Metric
 from tl_sweep.training.device import Compute

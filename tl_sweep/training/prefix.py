@@ -21,7 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tl_sweep.array_store.store import KEY_BYTES, Entry, RowStore, StoreFull, Table
+from tl_sweep.array_store.entry import Entry, Table
+from tl_sweep.array_store.segments import KEY_BYTES, StoreFull
+from tl_sweep.array_store.store import RowStore
 from tl_sweep.data import views
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.training.device import Compute

@@ -108,7 +108,7 @@ def make_images(folder: Path, num_train: int, assets: Path | None) -> Path:
     return folder
 
 
-def make_task(root: Path, views: int | None) -> handwritten.Task:
+def make_task(root: Path, views: int | None) -> handwritten.Workload:
     """The same images for the hand-written loop, decoded once."""
     from tl_sweep.base.preprocessing import Preprocessing
     from tl_sweep.data.decode import decode_files
@@ -121,7 +121,7 @@ def make_task(root: Path, views: int | None) -> handwritten.Task:
         labels_N = torch.tensor([int(path.parent.name) for path in paths])
         return handwritten.Split(images_NCHW.to(DEVICE), labels_N.to(DEVICE))
 
-    return handwritten.Task(split("train"), split("val"), split("test"), IMAGE_PX, BATCH_SIZE, views)
+    return handwritten.Workload(split("train"), split("val"), split("test"), IMAGE_PX, BATCH_SIZE, views)
 
 
 # --- ours
@@ -221,7 +221,7 @@ def parts_of(model: StagedModel) -> tuple[list[nn.Module], nn.Linear]:
 
 
 def compute_only_s(
-    backbone: list[nn.Module], frozen: int, head: nn.Module, task: handwritten.Task, epochs: int
+    backbone: list[nn.Module], frozen: int, head: nn.Module, task: handwritten.Workload, epochs: int
 ) -> float:
     """The same steps, validation included, on one fixed batch: what the machine allows."""
     still, learning = nn.Sequential(*backbone[:frozen]).eval(), nn.Sequential(*backbone[frozen:], head)
@@ -249,7 +249,7 @@ def compute_only_s(
     return seconds(work)
 
 
-def allowed_ratio(model: StagedModel, frozen: int, task: handwritten.Task) -> float:
+def allowed_ratio(model: StagedModel, frozen: int, task: handwritten.Workload) -> float:
     """By counted floating-point operations: the whole grid recomputed, over the frozen stages computed once."""
     z = torch.zeros(1, 3, IMAGE_PX, IMAGE_PX)
     model.module.eval()
@@ -270,7 +270,7 @@ def allowed_ratio(model: StagedModel, frozen: int, task: handwritten.Task) -> fl
 
 
 def grid_row(
-    bench: Bench, name: str, strategy: str, views: int | None, tasks: dict[int | None, handwritten.Task]
+    bench: Bench, name: str, strategy: str, views: int | None, tasks: dict[int | None, handwritten.Workload]
 ) -> list[str]:
     """Our grid against the hand-written loop's, alternating."""
     task = tasks[views]
@@ -427,7 +427,7 @@ def print_profile(bench: Bench, name: str) -> None:
 # --- growth
 
 
-def growth(bench: Bench, num_train: int, tasks: dict[int | None, handwritten.Task], path: Path) -> None:
+def growth(bench: Bench, num_train: int, tasks: dict[int | None, handwritten.Workload], path: Path) -> None:
     """Seconds of a squeezenet1_1 freeze=all sweep, ours and by hand, as images, rates, seeds and epochs grow."""
     name = "squeezenet1_1"
     model = random_model(name)
@@ -465,7 +465,7 @@ def growth(bench: Bench, num_train: int, tasks: dict[int | None, handwritten.Tas
 
 
 def measured(
-    bench: Bench, models: Sequence[str], chosen: set[str], tasks: dict[int | None, handwritten.Task]
+    bench: Bench, models: Sequence[str], chosen: set[str], tasks: dict[int | None, handwritten.Workload]
 ) -> Iterator[list[str]]:
     """chosen: of the rows; tasks: by the number of views."""
     if "jobs" in chosen:

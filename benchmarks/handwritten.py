@@ -23,7 +23,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Task:
+class Workload:
     """views: distinct draws of each image; None: a fresh one every epoch; 1: the centre crop alone."""
 
     train: Split
@@ -47,7 +47,7 @@ def augmented(images_BCHW: Tensor, image_px: int) -> Tensor:
     return torch.stack([crop(image_CHW) for image_CHW in images_BCHW])
 
 
-def train(backbone: list[nn.Module], frozen: int, head: nn.Module, task: Task, epochs: int, lr: float) -> float:
+def train(backbone: list[nn.Module], frozen: int, head: nn.Module, task: Workload, epochs: int, lr: float) -> float:
     """Train the last stages and the head, validate each epoch; returns test accuracy.
 
     backbone: stages in order, the first ``frozen`` of which stand still; the last one ends in pooled features.

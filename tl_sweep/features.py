@@ -60,7 +60,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     """
     import torch
 
-    from tl_sweep.run.assemble import build, examples, open_store, use_machine
+    from tl_sweep.run.assemble import build, examples, open_array_store, use_machine
     from tl_sweep.run.inputs import data_dir
     from tl_sweep.run.weights import obtain
     from tl_sweep.sweep.preflight import obtain_weights
@@ -70,7 +70,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     obtain_weights([config])
     compute = use_machine(config)
     images = loose_files(paths, data_dir(config))
-    with open_store(config) as store:
+    with open_array_store(config) as store:
         model = build(config, 2, obtain(config), compute)
         shown = examples(config, images, np.arange(len(images)), compute, store)
         prefix = Prefix(model, model.num_stages, compute, store)

@@ -20,7 +20,7 @@ from tl_sweep.array_store.segments import StoreFull
 from tl_sweep.array_store.store import RowStore
 from tl_sweep.config.schema import Config
 from tl_sweep.models.stages import StagedModel
-from tl_sweep.run.assemble import open_store
+from tl_sweep.run.assemble import open_array_store
 from tl_sweep.sweep.preflight import reuse_order
 from tl_sweep.tracking.store import read_run
 from tl_sweep.train import main
@@ -45,7 +45,7 @@ Numbers = tuple[dict[str, torch.Tensor], torch.Tensor, Usage]
 
 def numbers_of(config: Config) -> Numbers:
     """Every tensor and every test logit that a run ends with, and what it had from the cache."""
-    with open_store(config) as store:
+    with open_array_store(config) as store:
         run = assembled(config, store)
         list(fit(run.state, run.setup))
         depth = min(phase.frozen_stages for phase in run.setup.plan)
@@ -227,7 +227,7 @@ def test_a_prefix_whose_rows_are_all_there_is_not_loaded(configured: MakeConfig)
     config = configured("resnet_small", "all", augment={"views": 1})
     loaded = []
     for _ in range(2):
-        with open_store(config) as store:
+        with open_array_store(config) as store:
             run = assembled(config, store)
             list(fit(run.state, run.setup))  # proves the frozen stages, from the file where they are not loaded
             loaded.append(not any(p.is_meta for p in run.state.model.stage_parameters(0).values()))
@@ -253,7 +253,7 @@ def test_auto_weighs_computing_against_reading(
     configured: MakeConfig, values: dict[str, Any], shared: bool, begins: str
 ) -> None:
     config = configured("resnet_small", "all", **merged({"cache": {"enabled": "auto"}}, values))
-    with open_store(config) as store:
+    with open_array_store(config) as store:
         run = assembled(config, store, shared=shared)
         list(fit(run.state, run.setup))
     assert run.setup.cache.usage.decisions[0].startswith(begins)
@@ -270,7 +270,7 @@ def test_rows_that_are_cheaper_to_compute_than_to_read_stream(
 ) -> None:
     monkeypatch.setattr(Prefix, "seconds_per_image", slow_rows)
     config = configured("resnet_small", "all", cache={"enabled": "auto"}, augment={"views": views})
-    with open_store(config) as store:
+    with open_array_store(config) as store:
         run = assembled(config, store, shared=shared)
         list(fit(run.state, run.setup))
     assert "4 of 4 stages frozen: streamed, " in run.setup.cache.usage.decisions[0]

@@ -25,7 +25,7 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS files(path TEXT PRIMARY KEY, size INT, mtim
 
 
 @dataclass(frozen=True)
-class Record:
+class FileRecord:
     """hash: of the file's bytes (for an archive of images: one after the other). problem: empty, or why it cannot be
     decoded."""
 
@@ -37,23 +37,23 @@ def content_hash(content: bytes | memoryview) -> bytes:
     return hashlib.blake2b(content, digest_size=HASH_BYTES).digest()
 
 
-def examine(path: Path) -> Record:
+def examine(path: Path) -> FileRecord:
     """Reads and decodes one image file whole, as far as needed to know that it is not cut short."""
     try:
         content = path.read_bytes()
     except OSError as error:
-        return Record(b"", error.strerror or str(error))
+        return FileRecord(b"", error.strerror or str(error))
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.draft(None, (1, 1))
             image.load()
     except Exception as error:  # PIL raises nearly every type there is for a broken file
         cause = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
-        return Record(content_hash(content), cause)
-    return Record(content_hash(content))
+        return FileRecord(content_hash(content), cause)
+    return FileRecord(content_hash(content))
 
 
-def scan(paths: Sequence[Path], data_dir: Path, examine: Callable[[Path], Record] = examine) -> list[Record]:
+def scan(paths: Sequence[Path], data_dir: Path, examine: Callable[[Path], FileRecord] = examine) -> list[FileRecord]:
     """One record per file; a file whose size and time of change are known is not read again."""
     keys = [_key(path) for path in paths]
     with _memory(data_dir) as memory:
@@ -74,12 +74,12 @@ def _key(path: Path) -> tuple[str, int, int]:
     return os.path.abspath(path), stat.st_size, stat.st_mtime_ns
 
 
-def _recall(memory: sqlite3.Connection, key: tuple[str, int, int]) -> Record | None:
+def _recall(memory: sqlite3.Connection, key: tuple[str, int, int]) -> FileRecord | None:
     row = memory.execute("SELECT hash, problem FROM files WHERE path=? AND size=? AND mtime_ns=?", key).fetchone()
-    return Record(*row) if row else None
+    return FileRecord(*row) if row else None
 
 
-def _examine_all(paths: Sequence[Path], examine: Callable[[Path], Record]) -> Iterable[Record]:
+def _examine_all(paths: Sequence[Path], examine: Callable[[Path], FileRecord]) -> Iterable[FileRecord]:
     if not paths:
         return
     with ThreadPoolExecutor() as pool:

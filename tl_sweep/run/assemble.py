@@ -72,7 +72,7 @@ def assemble(config: Config, start: Start, store: RowStore | None = None, *, sha
 
 
 @contextmanager
-def open_store(config: Config) -> Iterator[RowStore | None]:
+def open_array_store(config: Config) -> Iterator[RowStore | None]:
     """The store of decoded images and frozen stages' outputs; None where there shall be none."""
     if config.cache.enabled == "False" or not config.cache.max_gb:
         yield None

@@ -29,7 +29,7 @@ STOPPED_BY: dict[type[BaseException], str] = {KeyboardInterrupt: "the keyboard",
 def run_job(config: Config, folder: Path, position: Position) -> float:
     """Train, test and record one run in ``folder``, or go on with it; returns the validation accuracy that its sweep
     maximises. Only for the process that holds the run's lock."""
-    from tl_sweep.run.assemble import open_store
+    from tl_sweep.run.assemble import open_array_store
     from tl_sweep.run.key import title
     from tl_sweep.run.progress import job_line
     from tl_sweep.tracking.record import STATE
@@ -39,7 +39,7 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
     tracker = Tracker(folder, destination_of(config))
     status, reason = "FAILED", ""
     try:
-        with open_store(config) as store:
+        with open_array_store(config) as store:
             metrics = train_and_test(config, folder, position, tracker, store)
         status = "FINISHED"
     except (KeyboardInterrupt, SystemExit) as stop:  # SystemExit: the launcher's own way of ending a job

@@ -21,7 +21,7 @@ from PIL import Image
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
-from tl_sweep.data.file_records import HASH_BYTES, Record, content_hash, scan
+from tl_sweep.data.file_records import HASH_BYTES, FileRecord, content_hash, scan
 from tl_sweep.data.imageset import Found, found_arrays, found_files
 from tl_sweep.data.sources.contract import DataSource
 
@@ -143,10 +143,10 @@ def _hdf5(path: Path) -> Any:
     return h5py.File(path)
 
 
-def _examine_hdf5(path: Path) -> Record:
+def _examine_hdf5(path: Path) -> FileRecord:
     images_NHWC = _hdf5(path)["x"]
     chunks = (images_NHWC[start : start + HASH_CHUNK] for start in range(0, len(images_NHWC), HASH_CHUNK))
-    return Record(b"".join(content_hash(image.tobytes()) for chunk in chunks for image in chunk))
+    return FileRecord(b"".join(content_hash(image.tobytes()) for chunk in chunks for image in chunk))
 
 
 TRAIN_TEST_FLAG = {"train": {"train": True}, "test": {"train": False}}

@@ -14,6 +14,8 @@ import sys
 from tl_sweep import train
 from tl_sweep.base.command_line import errors_for_people
 
+PLANNER = "hydra/sweeper=tl_sweep_plan"
+
 
 def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument not in ("-m", "--multirun")]
@@ -21,7 +23,7 @@ def main() -> None:
         if {"-h", "--help"} & set(arguments):
             print(__doc__)
             return
-        sys.argv[1:] = ["-m", "hydra/sweeper=tl_sweep_plan", *arguments]
+        sys.argv[1:] = ["-m", *arguments, PLANNER]
         train.main()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -22,6 +23,7 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.config.loading import conf_dir, offer_own_options, parse
 from tl_sweep.config.override_errors import explain
 from tl_sweep.config.schema import Config, ConfigError
+from tl_sweep.config.typed import read_command_line
 from tl_sweep.run.context import Position
 from tl_sweep.run.execute import run_once
 from tl_sweep.tracking.names import Metric
@@ -72,8 +74,10 @@ def compose_and_run(node: DictConfig) -> float:
 def main() -> None:
     """The console script and ``python -m tl_sweep.train``."""
     with errors_for_people():
-        refuse_conflicting_flags(sys.argv[1:])
         offer_own_options()
+        typed = read_command_line(sys.argv[1:])
+        refuse_conflicting_flags(typed.flags)
+        sys.argv[1:] = typed.words
         asked = os.environ.get("HYDRA_FULL_ERROR")
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints errors itself otherwise, some with a traceback
         try:
@@ -81,16 +85,16 @@ def main() -> None:
         except (HydraException, OmegaConfBaseException) as error:
             if asked == "1":
                 raise
-            raise ConfigError([explain(error, sys.argv[1:])]) from error
+            raise ConfigError([explain(error, list(typed.overrides))]) from error
         finally:
             if asked is None:
                 del os.environ["HYDRA_FULL_ERROR"]
 
 
-def refuse_conflicting_flags(arguments: list[str]) -> None:
+def refuse_conflicting_flags(flags: Sequence[str]) -> None:
     """Answer the flags that Hydra would answer with a traceback."""
-    multirun = {"-m", "--multirun"} & set(arguments)
-    shows = [flag for flag in ("--cfg", "-c", "--info", "-i") if any(a.split("=")[0] == flag for a in arguments)]
+    multirun = {"-m", "--multirun"} & set(flags)
+    shows = [flag for flag in ("--cfg", "-c", "--info", "-i") if any(f.split("=")[0] == flag for f in flags)]
     if multirun and shows:
         raise UserError(f"{shows[0]} shows the configuration of one run: leave out {multirun.pop()}")
 

@@ -73,7 +73,8 @@ class GridSweeper(Sweeper):
         started_at_s = time.time()
         combinations = self._combinations(arguments)
         sweep = sweep_id(combinations)
-        grid = get_ready(lay_out(combinations, self._compose), sweep)
+        elsewhere = getattr(self.launcher, "elsewhere", False)
+        grid = get_ready(lay_out(combinations, self._compose), sweep, here=not elsewhere)
         jobs = grid.unfinished()
         where = [
             f"hydra.sweeper.sweep_id={sweep}",
@@ -88,7 +89,7 @@ class GridSweeper(Sweeper):
         return [*returns, *(_as_return(job) for job in grid.jobs if job not in jobs)]
 
     def _combinations(self, arguments: list[str]) -> list[list[str]]:
-        return expand_arms(self.params, self.arms, arguments)
+        return expand_arms(self.params, self.arms, arguments, OverridesParser.create(self.loader))
 
     def _compose(self, job: list[str]) -> DictConfig:
         """The job's configuration. Hydra composes once per choice of options (0.1 s); plain values are put in here."""

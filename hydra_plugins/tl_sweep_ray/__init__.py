@@ -15,6 +15,8 @@ ConfigStore.instance().store(group="hydra/launcher", name="ray", node=RayConfig,
 
 
 class RayLauncher(Launcher):
+    elsewhere = True  # its jobs run on other machines, with other devices
+
     def __init__(self, **settings: Any) -> None:
         self.settings: dict[str, Any] = {n: dict(v) if OmegaConf.is_dict(v) else v for n, v in settings.items()}
 

@@ -20,6 +20,8 @@ ConfigStore.instance().store(group="hydra/launcher", name="submitit_slurm", node
 
 
 class SlurmLauncher(Launcher):
+    elsewhere = True  # its jobs run on other machines, with other devices
+
     def __init__(self, **settings: Any) -> None:
         self.settings: dict[str, Any] = {
             name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -86,7 +86,6 @@ def test_subset_seed_follows_seed_and_zero_counts() -> None:
         (["freeze.phases=[]"], "freeze=early: freeze.phases is empty"),
         (["freeze=all", "optim=lbfgs", "optim.lr=1"], "optim.lr=1.0: L-BFGS searches its own step"),
         (["optim=lbfgs", "augment.mixup=0.2"], "mixed images"),
-        (["optim=lbfgs", "optim.ema_decay=0.9"], "optim.ema_decay=0.9: means nothing for optim=lbfgs"),
         (["+optim.lrr=1"], "optim.lrr: no such key; did you mean 'optim.lr'?"),
         (["device=cpu", "precision=bfloat16"], "precision=bfloat16: only with device=cuda"),
     ],

@@ -46,7 +46,7 @@ ARMS = [{"freeze": "scratch", "epochs": "30,90"}, {"freeze": "none,all", "optim.
 
 
 def armed(*arguments: str) -> list[str]:
-    return [" ".join(job) for job in expand_arms({"seed": 0}, ARMS, arguments)]
+    return [" ".join(job) for job in expand_arms({"seed": 0}, ARMS, arguments, OverridesParser.create())]
 
 
 def test_each_arm_is_a_grid_beside_what_all_have() -> None:
@@ -71,7 +71,7 @@ def test_a_value_that_no_arm_has_replaces_theirs() -> None:
 
 
 def test_without_arms_it_is_one_grid() -> None:
-    assert expand_arms({"a": None, "b": "1,2"}, [], ["b=3"]) == [["a=null", "b=3"]]
+    assert expand_arms({"a": None, "b": "1,2"}, [], ["b=3"], OverridesParser.create()) == [["a=null", "b=3"]]
 
 
 def test_sweep_id_ignores_order_but_not_content() -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from commands import Answer, answer_of, table_lines
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import tl_sweep.sweep.grid
@@ -156,7 +157,7 @@ def test_data_and_weights_are_looked_at_once_for_all_jobs(uneventful: tuple[Answ
 
 def jobs_of(name: str) -> list[list[str]]:
     sweeper = OmegaConf.load(conf_dir() / "sweep" / f"{name}.yaml").hydra.sweeper
-    return expand_arms(sweeper.params, sweeper.get("arms", []), [])
+    return expand_arms(sweeper.params, sweeper.get("arms", []), [], OverridesParser.create())
 
 
 def test_every_named_sweep_is_counted_here() -> None:

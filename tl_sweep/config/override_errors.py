@@ -12,6 +12,7 @@ from tl_sweep.config.keys import field_paths, own_fields
 from tl_sweep.config.schema import DATA_CONFIGS
 
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
+LISTS = {path for path, item in field_paths() if str(item.type).startswith("list")}
 AMBIGUOUS = re.compile("Ambiguous value for argument '(.*)'")
 PREFIXES = {path.rpartition(".")[0] for path, _ in field_paths()} - {""}
 
@@ -24,7 +25,9 @@ def explain(error: Exception, arguments: list[str]) -> str:
         return _missing_option(error)
     first_line = str(error).splitlines()[0]
     if ambiguous := AMBIGUOUS.match(first_line):
-        return f"{ambiguous[1]}: several values need -m; one value that is a list, brackets: key=[1,2]"
+        key, _, values = ambiguous[1].partition("=")
+        one = f"; one value that is a list: {key}=[{values}]" if key in LISTS else ""
+        return f"{ambiguous[1]}: several values need -m{one}"
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         return _wrong_value(cause, arguments)
@@ -59,7 +62,7 @@ def _named(argument: str) -> str:
 
 
 def _is_known(name: str) -> bool:
-    return name in _keys() or name in PREFIXES or name in GROUPS or name.split(".")[0] == "hydra"
+    return name in _keys() or name in PREFIXES or name in GROUPS or re.split("[./]", name)[0] == "hydra"
 
 
 def _keys() -> list[str]:

@@ -41,7 +41,7 @@ def broken_combinations(config: Config) -> Iterator[str]:
         yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"
     for index, phase in enumerate(freeze.phases):
         if phase.frozen is None:
-            yield f"freeze={freeze.name}: how deep? give freeze.frozen_stages=0, 1, … (or several, with -m)"
+            yield Misfit(f"freeze={freeze.name}: how deep? give freeze.frozen_stages=0, 1, … (or several, with -m)")
         elif phase.frozen not in ("all", "half", "each") and not phase.frozen.isdigit():
             yield f"freeze.phases[{index}].frozen={phase.frozen}: allowed: a number of stages, half, all, each"
     if optim.name == "lbfgs":
@@ -50,11 +50,6 @@ def broken_combinations(config: Config) -> Iterator[str]:
             yield Misfit(text, unread="optim.lr")
         if augment.mixup or augment.cutmix:
             yield Misfit("optim=lbfgs: mixed images (augment.mixup, augment.cutmix) need optim=sgd or adamw")
-        for name in ("clip_norm", "ema_decay"):
-            if getattr(optim, name) is not None:
-                yield Misfit(
-                    f"optim.{name}={getattr(optim, name)}: means nothing for optim=lbfgs", unread=f"optim.{name}"
-                )
     if not optim.l2:
         yield "optim.l2=[]: at least one penalty is needed"
     if not freeze.pretrained and config.model.sha256 is not None:

@@ -55,6 +55,7 @@ def key(
     solvers: those that read it.
     since: the schema of the record that it came with; a later field than the first schema's is part of a run's key only
     where it differs from its default, so that finished runs keep their keys.
+    path: it is a path on this machine, and taken literally from the command line.
     """
     metadata = {"doc": doc, "role": role, "asks": asks, "costs": costs, "solvers": solvers, "since": since, **rules}
     if isinstance(default, (list, dict)):
@@ -82,6 +83,7 @@ class ModelConfig:
         None,
         "null, imagenet, letters, run:<mlflow run id>, a .pth or .safetensors file, or a torchvision enum name",
         asks="source",
+        path=True,
     )
     sha256: str | None = key(
         None, "refuse a weight file whose SHA-256 does not begin with these hex digits", role="execution"
@@ -151,7 +153,7 @@ class OptimConfig:
 @dataclass
 class DataConfig:
     name: str = key(MISSING, "the data set", costs=True)
-    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", role="execution")
+    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", role="execution", path=True)
     image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024, asks="images", costs=True)
     shots: int | None = key(
         None,
@@ -212,13 +214,15 @@ class CacheConfig:
         choices=("auto", "True", "False"),
         role="execution",
     )
-    dir: str = key("~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept", role="execution")
+    dir: str = key(
+        "~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept", role="execution", path=True
+    )
     max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0, role="execution")
 
 
 @dataclass
 class OutputConfig:
-    dir: str = key("runs", "one folder per run is made in here", role="execution")
+    dir: str = key("runs", "one folder per run is made in here", role="execution", path=True)
 
 
 @dataclass
@@ -227,6 +231,7 @@ class WeightsConfig:
         "~/.cache/tl_sweep/weights",
         "locally trained weights; data sets and records of image folders go beside it",
         role="execution",
+        path=True,
     )
 
 
@@ -258,7 +263,7 @@ class Config:
     precision: str = key(
         "auto", "auto: float32 on CPU, bfloat16 autocast on CUDA", choices=("auto", "float32", "bfloat16")
     )
-    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda"), role="execution")
+    device: str = key("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"), role="execution")
     threads: int | None = key(None, "of torch on the CPU; null: torch's own choice", ge=1, role="execution")
     num_workers: int = key(2, "threads that decode image files", ge=1, role="execution")
     resume: str = key(

@@ -21,7 +21,7 @@ from tl_sweep.models.weights.files import verified
 from tl_sweep.run.inputs import open_images
 from tl_sweep.run.letters import RECIPE
 from tl_sweep.run.weights import uses_pooled_head, weights_source
-from tl_sweep.training.rates import backbone_scale_of, head_lr_of, solver_of, weight_decay_of
+from tl_sweep.training.rates import backbone_scale_of, head_lr_of, learns_only_the_head, solver_of, weight_decay_of
 
 SCHEMA = 1  # raise it when the same key would no longer give the same result
 HASH_DIGITS = 8  # of a weight file's SHA-256: as many as torchvision's file names promise
@@ -113,7 +113,7 @@ def _strategy(config: Config) -> dict[str, Any]:
         "name": freeze.name,
         "pretrained": freeze.pretrained,
         "phases": [vars(phase) for phase in freeze.phases],
-        "batch_norm": None if _learns_only_the_head(config) else freeze.batch_norm,
+        "batch_norm": None if learns_only_the_head(config) else freeze.batch_norm,
     }
 
 
@@ -133,9 +133,5 @@ def _optimisation(config: Config, given: dict[str, Any]) -> dict[str, Any]:
         "solver": solver,
         "lr": f"{head_lr:.10g}",  # 3 × 1e-4 is 3e-4
         "weight_decay": weight_decay_of(config),
-        "backbone_lr_scale": None if _learns_only_the_head(config) else backbone_scale_of(config),
+        "backbone_lr_scale": None if learns_only_the_head(config) else backbone_scale_of(config),
     }
-
-
-def _learns_only_the_head(config: Config) -> bool:
-    return all(phase.frozen == "all" for phase in config.freeze.phases)

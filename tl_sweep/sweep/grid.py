@@ -26,6 +26,7 @@ from tl_sweep.models.catalog import model_problems
 from tl_sweep.run.key import key_of, run_folder
 from tl_sweep.sweep.preflight import check_data, plan_problems_of, raise_all, reuse_order, weights_problems
 from tl_sweep.tracking.record import Record, RunRecord
+from tl_sweep.training.rates import unread_keys
 
 Compose = Callable[[list[str]], DictConfig]
 
@@ -141,7 +142,11 @@ def _read(overrides: list[str], compose: Compose) -> tuple[Job | None, list[str]
         config = parse(compose(overrides))
     except ConfigError as error:
         return None, error.problems
-    problems = [*model_problems(config.model, config.data.image_size), *weights_problems(config)]
+    problems = [
+        *model_problems(config.model, config.data.image_size),
+        *weights_problems(config),
+        *unread_keys(config, {override.lstrip("+").partition("=")[0] for override in overrides}),
+    ]
     return (None, problems) if problems else (Job(overrides, config), [])
 
 
@@ -186,6 +191,8 @@ def expand(overrides: list[Override]) -> list[list[str]]:
         prefix = "+" if override.is_add() else "~" if override.is_delete() else ""
         if override.is_delete():
             axes[key] = [override.input_line or f"{prefix}{key}"]
+        elif override.is_interval_sweep():
+            raise ConfigError([f"{override.input_line}: a grid has no interval; give values: {key}=0.1,0.3,1"])
         elif override.is_sweep_override():
             axes[key] = [f"{key}={value}" for value in override.sweep_string_iterator()]
         else:
@@ -194,7 +201,10 @@ def expand(overrides: list[Override]) -> list[list[str]]:
 
 
 def expand_arms(
-    params: Mapping[Any, Any], arms: Sequence[Mapping[Any, Any]], arguments: Sequence[str]
+    params: Mapping[Any, Any],
+    arms: Sequence[Mapping[Any, Any]],
+    arguments: Sequence[str],
+    parser: OverridesParser,
 ) -> list[list[str]]:
     """The jobs of a named sweep, one grid per arm: ``params``, then the arm, then the command line's ``arguments``, of
     which the last to give a key counts. Without arms it is one grid.
@@ -207,7 +217,7 @@ def expand_arms(
         return [f"{key}={'null' if value is None else value}" for key, value in values.items()]
 
     def grid(overrides: Sequence[str]) -> list[list[str]]:
-        return expand(OverridesParser.create().parse_overrides(list(overrides)))
+        return expand(parser.parse_overrides(list(overrides)))
 
     asked = {word for job in grid(arguments) for word in job}
     own = [{word for job in grid(words(arm)) for word in job} for arm in arms or [{}]]

@@ -18,7 +18,7 @@ from tl_sweep.tracking.record import adopt, close_dead, hold
 from tl_sweep.tracking.store import set_tags
 
 
-def get_ready(grid: Grid, sweep: str) -> Grid:
+def get_ready(grid: Grid, sweep: str, *, here: bool = True) -> Grid:
     """Say what there is to do, bring what it needs into place, and let the finished runs belong to this sweep, too.
 
     Raises:
@@ -27,7 +27,7 @@ def get_ready(grid: Grid, sweep: str) -> Grid:
     for note in grid.notes():
         print(f"grid: {note}", flush=True)
     if grid.unfinished():
-        make_ready([job.config for job in grid.unfinished()])
+        make_ready([job.config for job in grid.unfinished()], here=here)
         grid = recall_from_store(grid)
     for job in grid.jobs:
         _adopt(job, sweep)

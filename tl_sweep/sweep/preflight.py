@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     pass
 
 
-def make_ready(configs: list[Config]) -> None:
+def make_ready(configs: list[Config], *, here: bool = True) -> None:
     """Bring weights, cache and the tracking store of runs that are about to start into place, each once.
+
+    here: they run on this machine, whose devices can be asked.
 
     Raises:
         ConfigError, UserError: something cannot be had; nothing was started.
     """
     from tl_sweep.tracking.store import prepare_store
 
+    if here:
+        refuse(configs, device_problems)
     obtain_weights(configs)
     refuse(configs, folder_problems)
     for uri, experiment in {(config.tracking.uri, config.tracking.experiment) for config in configs}:
@@ -46,6 +50,15 @@ def raise_all(problems: dict[str, int], num_jobs: int) -> None:
             problem: f"  [{count} of {num_jobs} jobs]" if num_jobs > 1 else "" for problem, count in problems.items()
         }
         raise ConfigError([f"{problem}{suffix}" for problem, suffix in some.items()])
+
+
+def device_problems(config: Config) -> Iterable[str]:
+    """Why the device cannot be had on this machine."""
+    from tl_sweep.training.device import device_problem
+
+    problem = device_problem(config.device)
+    if problem:
+        yield problem
 
 
 def weights_problems(config: Config) -> Iterable[str]:

@@ -23,15 +23,23 @@ class Compute:
         return torch.autocast(self.device.type, torch.bfloat16)
 
 
+def device_problem(device: str) -> str:
+    """Why ``device`` cannot be had on this machine; empty if it can."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if there.get(device, True):
+        return ""
+    return f"device={device}: torch sees no {device.upper()} device here; use device=cpu or device=auto"
+
+
 def make_compute(device: str, precision: str) -> Compute:
     """``auto`` is CUDA where there is one, and bfloat16 autocast there.
 
     Raises:
-        UserError: ``device=cuda`` on a machine without it.
+        UserError: ``device=cuda`` or ``mps`` on a machine without it.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device=cuda: torch sees no CUDA device here; use device=cpu or device=auto")
+    problem = device_problem(device)
+    if problem:
+        raise UserError(problem)
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Compute(
-        torch.device(name), ("bfloat16" if name == "cuda" else "float32") if precision == "auto" else precision
-    )
+    wanted = ("bfloat16" if name == "cuda" else "float32") if precision == "auto" else precision
+    return Compute(torch.device(name), wanted)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from tl_sweep.base.errors import UserError
+from collections.abc import Collection, Iterator
+from operator import attrgetter
+
+from tl_sweep.base.errors import Misfit, UserError
+from tl_sweep.config.keys import default_of, field_paths
 from tl_sweep.config.schema import Config
 from tl_sweep.models.catalog import has_norm
+
+BACKBONE_ALONE = ("optim.backbone_lr_scale", "optim.layer_decay", "freeze.batch_norm")
 
 
 def solver_of(config: Config) -> str:
@@ -57,3 +63,27 @@ def batch_size_of(config: Config, num_train: int) -> int:
 def backbone_scale_of(config: Config) -> float:
     given = config.optim.backbone_lr_scale
     return config.freeze.backbone_lr_scale if given is None else given
+
+
+def learns_only_the_head(config: Config) -> bool:
+    """Whether every phase freezes all stages."""
+    return all(phase.frozen == "all" for phase in config.freeze.phases)
+
+
+def unread_keys(config: Config, given: Collection[str]) -> Iterator[Misfit]:
+    """Keys of the recipe that were given, or are not as by default, and that this strategy and solver do not read."""
+    solver, head_alone = solver_of(config), learns_only_the_head(config)
+    for name, item in field_paths(config):
+        value, solvers = attrgetter(name)(config), item.metadata["solvers"]
+        if name not in given and value == default_of(item):
+            continue
+        if solver not in solvers:
+            readers = " or ".join(map(solver_name, solvers))
+            yield Misfit(f"{name}={value}: only {readers} reads it, not {solver_name(solver)}", unread=name)
+        elif head_alone and name in BACKBONE_ALONE:
+            yield Misfit(f"{name}={value}: freeze={config.freeze.name} trains no stage of the backbone", unread=name)
+
+
+def solver_name(solver: str) -> str:
+    """As people call it."""
+    return {"lbfgs": "logistic regression (L-BFGS)", "adamw": "AdamW", "sgd": "SGD"}[solver]

@@ -13,12 +13,17 @@ from tl_sweep.comparison.model_selection import backbone_and_strategy, value_of
 from tl_sweep.comparison.study import Excluded
 from tl_sweep.config.keys import keys_with, keys_without_default
 from tl_sweep.tracking.names import Metric, Tag
-from tl_sweep.tracking.record import RunRecord
+from tl_sweep.tracking.record import DAMAGED, RunRecord
 
 FEWEST_IMAGES = 2  # that show how much images differ
 NEEDED = (Metric.BEST_VAL_ACC, Metric.BEST_VAL_LOSS, Metric.TEST_ACC)
 NEEDED_TAGS = (Tag.BACKBONE, Tag.STRATEGY, Tag.TRAINABLE, Tag.TRAINABLE_PARAMETERS, Tag.DATA_FINGERPRINT)
-UNFINISHED = {"RUNNING": "not finished: running, or cut short", "KILLED": "not finished: stopped", "FAILED": "failed"}
+UNFINISHED = {
+    "RUNNING": "not finished: running, or cut short",
+    "KILLED": "not finished: stopped",
+    "FAILED": "failed",
+    DAMAGED: "its record is damaged",
+}
 
 
 def sort_out(runs: Sequence[RunRecord], evidence: Evidence) -> tuple[list[RunRecord], list[Excluded]]:

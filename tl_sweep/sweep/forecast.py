@@ -20,7 +20,7 @@ from tl_sweep.run.key import title
 from tl_sweep.run.progress import duration
 from tl_sweep.sweep.grid import Grid, Job
 from tl_sweep.tracking.names import Metric, Tag
-from tl_sweep.tracking.record import Record, RunRecord, folders_in
+from tl_sweep.tracking.record import DAMAGED, Record, RunRecord, folders_in
 
 MOST_LISTED = 40
 
@@ -73,7 +73,7 @@ def print_plan(grid: Grid) -> None:
     console.print(f"{len(left)} of {len(grid.jobs)} jobs to run{estimate}", highlight=False)
 
 
-STATES = (("FINISHED",), ("KILLED", "RUNNING"), ("FAILED",))
+STATES = (("FINISHED",), ("KILLED", "RUNNING"), ("FAILED", DAMAGED))
 
 
 def finished_in(output_dir: Path) -> list[Past]:

@@ -14,7 +14,7 @@ from tl_sweep.sweep.preflight import make_ready
 from tl_sweep.tracking.client import StoreAway, warn_away
 from tl_sweep.tracking.delivery import send_waiting
 from tl_sweep.tracking.names import YES, Tag
-from tl_sweep.tracking.record import adopt, close_dead, hold
+from tl_sweep.tracking.record import DAMAGED, adopt, close_dead, hold
 from tl_sweep.tracking.store import set_tags
 
 
@@ -71,6 +71,7 @@ def _counts(grid: Grid) -> str:
     words = {
         "FINISHED": "finished before",
         "FAILED": "to be tried again",
+        DAMAGED: "with a damaged record, to be tried again",
         "KILLED": "cut short, to go on",
         "RUNNING": "cut short or being run",
     }

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tl_sweep.base.errors import UserError
@@ -81,11 +80,6 @@ def patiently(method: Callable[..., Any], uri: str, *args: Any, **kwargs: Any) -
                 raise
         time.sleep(pause_s)
     return method(*args, **kwargs)
-
-
-def sqlite_path(uri: str) -> Path | None:
-    prefix = "sqlite:///"
-    return Path(uri.removeprefix(prefix)).absolute() if uri.startswith(prefix) else None
 
 
 def is_remote_database(uri: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import FileLock, Timeout
 
@@ -24,6 +24,8 @@ RECORD = "record.jsonl"
 STATE = "state"  # a subfolder for what is needed while a run is not done; no artifact
 LOCKS = ".locks"
 REPLACED = "replaced"  # where runs go that were started over
+DAMAGED = "DAMAGED"  # status of a run whose record has lost what nobody recorded again
+PARTS = {"start": {"id", "params", "tags"}, "metrics": {"step", "values"}, "tags": {"tags"}, "end": {"status"}}
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ class Record:
         """
         line = json.dumps({"event": event, "time_ms": int(time.time() * 1000), **content}) + "\n"
         try:
-            with self.path.open("ab") as file:
+            with self.path.open("ab+") as file:
+                file.write(b"" if _ends_a_line(file) else b"\n")  # so that half a line is not glued to this one
                 file.write(line.encode())
                 file.flush()
                 os.fsync(file.fileno())
@@ -94,16 +97,23 @@ class Record:
                 os.truncate(self.path, content.rfind(b"\n") + 1)
 
     def events(self, offset: int = 0) -> Iterator[tuple[dict[str, Any], int]]:
-        """Whole events from byte ``offset`` on, each with the offset behind it."""
+        """Whole events from byte ``offset`` on, each with the offset behind it. A line that is none is passed over:
+        ``summary`` says whether it matters."""
+        for _, event, behind in self._lines(offset):
+            if event is not None:
+                yield event, behind
+
+    def _lines(self, offset: int) -> Iterator[tuple[int, dict[str, Any] | None, int]]:
+        """Its number, the event in it (None: it is none) and the offset behind it, of each line that has ended."""
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
             file.seek(offset)
             lines = file.readlines()
-        for line in lines:
+        for number, line in enumerate(lines, start=1):
             if line.endswith(b"\n"):  # else it is being written, or was cut short
                 offset += len(line)
-                yield json.loads(line), offset
+                yield number, _event_in(line), offset
 
     def steps(self) -> set[int]:
         """Epochs (and the end's step) whose metrics are recorded."""
@@ -115,9 +125,14 @@ class Record:
         params: dict[str, str] = {}
         tags: dict[str, str] = {}
         metrics: dict[str, float] = {}
-        for event, _ in self.events():
+        damaged = 0
+        for number, event, _ in self._lines(0):
+            if event is None:
+                damaged = damaged or number
+                continue
             match event["event"]:
                 case "start":
+                    damaged = 0  # a later attempt has recorded again what was lost
                     status, started_s = "RUNNING", event["time_ms"] / 1000
                     params, tags = event["params"], tags | event["tags"] | {Tag.ERROR: ""}
                 case "metrics":
@@ -126,11 +141,31 @@ class Record:
                     tags |= event["tags"]
                 case "end":
                     status, tags[Tag.ERROR] = event["status"], event.get("error", "")
+        if damaged:
+            status, tags[Tag.ERROR] = DAMAGED, f"{self.path}: line {damaged} is damaged"
         return RunRecord("", status, params, tags, metrics, started_s) if status else None
 
 
+def _ends_a_line(file: IO[bytes]) -> bool:
+    """Whether a file ends where a line does; an empty one does."""
+    if not file.seek(0, os.SEEK_END):
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+def _event_in(line: bytes) -> dict[str, Any] | None:
+    """The event that a line is; None if it is none, and damaged."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    parts = PARTS.get(event.get("event", "")) if isinstance(event, dict) else None
+    return event if parts is not None and event.keys() >= {"time_ms", *parts} else None
+
+
 def status_of(folder: Path) -> str | None:
-    """``FINISHED``, ``FAILED``, ``KILLED`` or ``RUNNING`` (or cut short); None: there is no run."""
+    """``FINISHED``, ``FAILED``, ``KILLED``, ``RUNNING`` (or cut short) or ``DAMAGED``; None: there is no run."""
     summary = Record(folder).summary()
     return None if summary is None else summary.status
 

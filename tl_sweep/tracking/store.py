@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
@@ -19,12 +18,12 @@ from tl_sweep.tracking.client import (
     connect,
     connection,
     is_remote_database,
-    sqlite_path,
     store_errors,
     warn_away,
 )
 from tl_sweep.tracking.names import YES, Tag
 from tl_sweep.tracking.record import RunRecord
+from tl_sweep.tracking.sqlite_file import make_whole, sqlite_path
 
 MIGRATION = 7_580_197  # the name of a lock in PostgreSQL: any number, the same for all
 
@@ -66,7 +65,7 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock"):
-            _open_without_mlflow(database)
+            make_whole(database, _migrate)
             yield
     elif uri.startswith("postgresql"):
         with connection(uri) as postgres:
@@ -74,6 +73,15 @@ def _one_at_a_time(uri: str) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _migrate(uri: str) -> None:
+    """Make MLflow's tables, and let go of the file."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+    client.search_experiments(max_results=1)
+    client._tracking_client.store.engine.dispose()
 
 
 def experiment_id(client, uri: str, name: str) -> str:  # type: ignore[no-untyped-def]
@@ -103,13 +111,6 @@ def artifacts_place(uri: str) -> str | None:
         return os.environ.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or Path("mlartifacts").absolute().as_uri()
     database = sqlite_path(uri)
     return None if database is None else (database.parent / "mlartifacts").as_uri()
-
-
-def _open_without_mlflow(database: Path) -> None:
-    """Fail at once where MLflow would try for an hour; a new database writes ahead, which makes calls twice as fast."""
-    is_new = not database.exists()
-    with closing(sqlite3.connect(database)) as sqlite:
-        sqlite.execute("PRAGMA journal_mode=WAL" if is_new else "PRAGMA schema_version")
 
 
 def find_run(client, experiment: str, own_id: str) -> str:  # type: ignore[no-untyped-def]

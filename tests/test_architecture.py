@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
+from tl_sweep.comparison.study import Row
 from tl_sweep.tracking.names import Metric, Tag
 
 ROOT = Path(__file__).parents[1]
@@ -176,8 +178,19 @@ def test_only_one_module_decides_what_learns() -> None:
     assert [module for module, tree in MODULES.items() if writes_requires_grad(tree)] == ["tl_sweep.training.freeze"]
 
 
+def calls(tree: ast.AST, names: set[str]) -> bool:
+    return any(isinstance(node, ast.Call) and getattr(node.func, "id", "") in names for node in ast.walk(tree))
+
+
+def test_only_one_module_names_a_column() -> None:
+    makers = {"Column", "of_row", "share_of_row", "recorded", "compared"}
+    found = {module for module, tree in MODULES.items() if calls(tree, makers)}
+    assert found == {"tl_sweep.report.column", "tl_sweep.report.columns"}  # the first is how columns are made
+
+
 NAMES = {text for names in (Metric, Tag) for name, text in vars(names).items() if name.isupper()}
-DISTINCTIVE = {name for name in NAMES if re.search("[/._]", name)}
+ROW_FIELDS = {item.name for item in fields(Row)}  # some have the name of the metric that they are the mean of
+DISTINCTIVE = {name for name in NAMES if re.search("[/._]", name)} - ROW_FIELDS
 VOCABULARY = ROOT / "tl_sweep" / "tracking" / "names.py"
 READS_TWO_VERSIONS = ROOT / "tools" / "same_results.py"  # one of them may spell the names otherwise
 USERS = sorted(

@@ -82,7 +82,7 @@ def compare(arguments: Arguments, filters: Sequence[str]) -> None:
         UserError: runs that cannot be found, or none that match.
     """
     from tl_sweep.comparison.analysis import Question
-    from tl_sweep.report.table import FORMATS, lines, print_study
+    from tl_sweep.report.table import FORMATS, print_study, sentences
 
     uri, is_table = arguments.tracking_uri, arguments.format == "table"
     runs = filtered(find_runs(arguments), filters)
@@ -94,7 +94,7 @@ def compare(arguments: Arguments, filters: Sequence[str]) -> None:
     if not is_table:
         print(FORMATS[arguments.format](study))
         if arguments.format == "csv":  # has place for rows alone
-            print(*lines(study), sep="\n", file=sys.stderr)
+            print(*sentences(study), sep="\n", file=sys.stderr)
     else:
         print_study(study, Console(width=None if Console().is_terminal else 200))
     if arguments.page is None or not (is_table or arguments.page):

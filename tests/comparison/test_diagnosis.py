@@ -72,7 +72,7 @@ def test_a_best_rate_at_the_edge_of_its_grid_is_flagged(
     assert edge_of(rates(accuracies, chosen)) == edge
 
 
-# --- budgets and arrivals
+# --- budgets and time to baseline accuracy
 
 
 def test_the_best_accuracy_within_a_time() -> None:
@@ -80,7 +80,7 @@ def test_the_best_accuracy_within_a_time() -> None:
     assert math.isnan(val_acc_after(curve([0.3]), 0.5))
 
 
-def test_arrival_at_what_scratch_ends_with() -> None:
+def test_time_to_what_scratch_ends_with() -> None:
     scratch = curve([0.2, 0.3, 0.4, 0.5, 0.5])
     assert time_to_baseline(curve([0.4, 0.6]), scratch, 0.5) == TimeToBaseline(2, 2.0, 2.0)
     assert time_to_baseline(curve([0.4, 0.4]), scratch, 0.5) == TimeToBaseline(None, None, None)
@@ -110,7 +110,7 @@ def test_a_solved_head_arrives_at_once() -> None:
     solved = (Point(20, 0.5, 0.1, 1.0, 0.1, 0.9),)
     found = time_to_baseline(solved, curve([0.2, 0.5]), 0.5)
     assert found == TimeToBaseline(0, 0.5, 4.0)
-    assert found.when == "logistic regression (L-BFGS)"
+    assert found.when == "by logistic regression (L-BFGS)"
 
 
 def test_runs_that_recorded_no_time_give_no_factor() -> None:

@@ -133,7 +133,7 @@ def test_what_test_finds_better_than_the_best_is_marked_and_counts_as_leading(st
     better = replace(best, is_best=False, on_front=False, vs_best=found)
     page = render(replace(study, rows=(best, better, replace(better, vs_best=None)), gains=(), crossings=()))
     table = page[page.index("<tbody>") : page.index("</tbody>")]
-    assert table.count("<td>better on test</td>") == 1
+    assert table.count("<td>&gt; best</td>") == 1
     assert table.count('class="leading"') == 2
 
 
@@ -211,7 +211,7 @@ def test_all_labels_come_last(study: Study) -> None:
     assert layout["xaxis"]["ticktext"] == ["5", "10", "25", "all"]
     (lead,) = layout["shapes"]
     assert 1 < lead["x1"] < 2  # 17.3 labels
-    assert [note["text"] for note in layout["annotations"]] == ["scratch needs 17"]
+    assert [note["text"] for note in layout["annotations"]] == ["the baseline needs 17"]
 
 
 def test_sources_of_a_strategy_share_its_colour_and_differ_in_dash() -> None:
@@ -259,7 +259,7 @@ def page(opened: Browser) -> Iterator[Browser]:
 
 
 def shown_rows(page: Browser, column: int) -> list[str]:
-    """The texts of a column, of the rows that are seen."""
+    """The texts of a column, of the rows that are seen: 0 is the mark, then backbone, strategy, number of labels."""
     return page.run(
         "return [...table.tBodies[0].rows].filter((row) => row.getClientRects().length)"
         ".map((row) => row.cells[arguments[0]].firstChild?.data ?? row.cells[arguments[0]].textContent)",
@@ -303,25 +303,28 @@ def test_the_table_has_the_numbers_of_the_study(page: Browser, study: Study) -> 
     )
     assert len(texts) == len(study.rows)
     names = headings(page)
-    found = {tuple(cell[0] for cell in row[:3]): row for row in texts}
+    found = {tuple(cell[0] for cell in row[1:4]): row for row in texts}
     for row in study.rows:
         labels = "all" if row.axes[0][1] == "null" else row.axes[0][1]
         cells = found[row.backbone, row.strategy, labels]
-        told = dict(zip(names, cells, strict=True))  # of the two verdicts, the last
+        shown = dict(zip(names, cells, strict=True))
         acc, lead = row.test_acc, row.vs_scratch
-        assert told["test acc"] == [f"{100 * acc.estimate:.1f}", f"{100 * acc.low:.1f} to {100 * acc.high:.1f}"]
-        assert told["val acc"] == [f"{100 * row.val_acc:.1f}"]
-        assert told["macro-F1"] == [f"{100 * row.macro_f1:.1f}"]
-        assert told["calibration"] == ["–" if math.isnan(row.calibration_error) else "3.1"]
-        assert told["trainable"] == [f"{row.trainable_parameters:,}"]
-        assert told["seconds"] == [f"{row.seconds:.1f}"]
-        assert told["chosen again, %"] == ["–" if math.isnan(row.selection_frequency) else "61"]
-        assert told["val acc at equal time"] == [f"{100 * row.val_acc_at_budget:.1f}", "in 4.2 s"]
+        assert shown["test accuracy, %"] == [
+            f"{100 * acc.estimate:.1f}",
+            f"[{100 * acc.low:.1f}, {100 * acc.high:.1f}]",
+        ]
+        assert shown["validation accuracy, %"] == [f"{100 * row.val_acc:.1f}"]
+        assert shown["macro-F1, %"] == [f"{100 * row.macro_f1:.1f}"]
+        assert shown["calibration error, %"] == ["–" if math.isnan(row.calibration_error) else "3.1"]
+        assert shown["trainable parameters"] == [f"{row.trainable_parameters:,}"]
+        assert shown["training time, s"] == [f"{row.seconds:.1f}"]
+        assert shown["selection frequency, %"] == ["–" if math.isnan(row.selection_frequency) else "61"]
+        assert shown["validation accuracy at equal time, %"] == [f"{100 * row.val_acc_at_budget:.1f}", "in 4.2 s"]
         if lead is None:
-            assert told["difference"] == ["–"]
+            assert shown["vs baseline, points"] == ["–"]
             continue
-        assert told["difference"][0] == f"{100 * lead.difference.estimate:+.1f}".replace("-", "−")
-        word, wording = cells[names.index("verdict")]
+        assert shown["vs baseline, points"][0] == f"{100 * lead.difference.estimate:+.1f}".replace("-", "−")
+        word, wording = shown["verdict vs baseline"]
         assert word.endswith(f" {lead.verdict}")
         assert wording == lead.wording
 
@@ -336,7 +339,7 @@ def test_the_heat_map_has_the_numbers_of_the_study(page: Browser, study: Study) 
     ]
 
 
-@pytest.mark.parametrize("heading", ["test acc", "trainable", "calibration", "strategy"])
+@pytest.mark.parametrize("heading", ["test accuracy, %", "trainable parameters", "calibration error, %", "strategy"])
 def test_sorting_sorts(page: Browser, heading: str) -> None:
     place = headings(page).index(heading)
     orders = []
@@ -355,7 +358,7 @@ def test_sorting_sorts(page: Browser, heading: str) -> None:
 
 def test_the_keyboard_sorts(page: Browser) -> None:
     page.run("document.getElementById('leading').focus()")
-    page.press(TAB, TAB)  # over the table, which scrolls, to its first heading
+    page.press(TAB, TAB, TAB)  # over the table, which scrolls, to its second heading
     assert page.run("return document.activeElement.innerText") == "backbone"
     before = page.run("return document.activeElement.closest('th').getAttribute('aria-sort')")
     page.press(ENTER)
@@ -371,7 +374,7 @@ def test_the_first_tab_skips_to_the_verdict(opened: Browser) -> None:
     assert opened.run("return document.activeElement.getBoundingClientRect().top >= 0")
 
 
-@pytest.mark.parametrize(("column", "value", "count"), [(0, "vgg16_bn", 16), (1, "scratch", 8), (2, "all", 8)])
+@pytest.mark.parametrize(("column", "value", "count"), [(1, "vgg16_bn", 16), (2, "scratch", 8), (3, "all", 8)])
 def test_filtering_by_a_value_hides_the_others(page: Browser, column: int, value: str, count: int) -> None:
     choose(page, f"#filters [data-column='{column}']", value)
     assert shown_rows(page, column) == [value] * count
@@ -380,12 +383,12 @@ def test_filtering_by_a_value_hides_the_others(page: Browser, column: int, value
 
 def test_filtering_by_words_and_by_the_best(page: Browser, study: Study) -> None:
     choose(page, "#words", "VGG never")
-    assert shown_rows(page, 0) == []
+    assert shown_rows(page, 1) == []
     choose(page, "#words", "vgg converged")
-    assert shown_rows(page, 1) == ["scratch"] * 4
+    assert shown_rows(page, 2) == ["scratch"] * 4
     choose(page, "#words", "")
     page.run("document.getElementById('leading').click()")
-    assert len(shown_rows(page, 0)) == sum(row.is_best or row.indistinguishable for row in study.rows)
+    assert len(shown_rows(page, 1)) == sum(row.is_best or row.indistinguishable for row in study.rows)
 
 
 def test_charts_follow_the_selection(page: Browser, study: Study) -> None:

@@ -184,7 +184,7 @@ def _against(row: Row, rows: Sequence[Row]) -> Row:
         vs_scratch=None if row.is_scratch else _comparison(lead, "scratch"),
         vs_best=None if row is best else _comparison(behind, best.strategy),
         is_best=row is best,
-        time_to_baseline=None if row.is_scratch else _arrival(row, scratch),
+        time_to_baseline=None if row.is_scratch else _time_to_baseline(row, scratch),
     )
 
 
@@ -199,7 +199,7 @@ def _comparison(lead: float, other: str) -> Comparison:
     return Comparison(interval, 0.0021, word, f"{word} than {other} (p = 0.0021, 5 seeds)")
 
 
-def _arrival(row: Row, scratch: Row) -> TimeToBaseline:
+def _time_to_baseline(row: Row, scratch: Row) -> TimeToBaseline:
     if row.test_acc.estimate < scratch.test_acc.estimate:
         return TimeToBaseline(None, None, None)
     return TimeToBaseline(3, 0.12 * row.seconds, None if row.strategy == "all" else 4.125)

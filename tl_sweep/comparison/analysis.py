@@ -188,6 +188,7 @@ def _row(
         time_to_baseline=None,
         diagnosis="",
         on_front=False,
+        metrics={name: cell.mean(name) for name in sorted({name for run in runs for name in run.metrics})},
         rates=diagnosis.rates_of(cell),
         curve=curve,
         class_names=class_names,
@@ -196,7 +197,7 @@ def _row(
 
 
 def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
-    """The rows of one task with what only a look at the others tells: fronts, arrivals, diagnoses."""
+    """The rows of one task with what follows from the others: front, time to baseline accuracy, diagnosis."""
     finished: dict[Cell, Row] = {}
     for cell, row in rows.items():
         scratch = verdict.scratch_of(cell, rows)

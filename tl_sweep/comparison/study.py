@@ -6,7 +6,8 @@ Accuracies and differences are fractions of 1, times are seconds, sizes are byte
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 SCRATCH = "scratch"
 NO_SOURCE = "–"
@@ -81,7 +82,7 @@ class TimeToBaseline:
 
     @property
     def when(self) -> str:
-        return "never" if self.epochs is None else f"epoch {self.epochs}" if self.epochs else SOLVER
+        return "never" if self.epochs is None else f"at epoch {self.epochs}" if self.epochs else f"by {SOLVER}"
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class Row:
     at which val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run
     had so few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy,
     training time, inference time and parameters at once.
+    metrics: all that the chosen runs recorded at their end, by name, as means over seeds; nan where a run lacks one.
     confusion_KK: rows are labels; counts over all seeds.
     """
 
@@ -150,6 +152,7 @@ class Row:
     diagnosis: str
     on_front: bool
     best_frequency: float = math.nan
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     rates: tuple[Rate, ...] = ()
     curve: tuple[Point, ...] = ()
     class_names: tuple[str, ...] = ()

@@ -28,7 +28,8 @@ def number(value: float) -> float | None:
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
-def percent(share: float) -> float | None:
+def in_percent(share: float) -> float | None:
+    """To two digits; None where there is none."""
     return round(100 * share, 2) if math.isfinite(share) else None
 
 

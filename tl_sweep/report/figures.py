@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from tl_sweep.comparison.label_efficiency import ALL, accuracy_at, amount, leads, number_of
 from tl_sweep.comparison.study import Gain, Interval, Row
 from tl_sweep.comparison.task import line_of
+from tl_sweep.report.columns import TEST_ACC
 
 
 def strategies(rows: Sequence[Row], path: Path) -> None:
@@ -22,25 +23,25 @@ def strategies(rows: Sequence[Row], path: Path) -> None:
         ranked = sorted((row for row in rows if row.backbone == backbone), key=lambda row: row.test_acc.estimate)
         for height, row in enumerate(ranked):
             colour = "tab:gray" if row.is_scratch else "tab:blue"
-            value, spread = _percent(row.test_acc)
+            value, spread = _percent_with_errors(row.test_acc)
             axes.barh(height, value, color=colour, alpha=0.35)
             axes.errorbar(value, height, xerr=spread, color=colour, capsize=3)
             axes.text(1, height, f"{value:.1f}", va="center", fontsize=9)
         axes.set_yticks(range(len(ranked)), [line_of(row) for row in ranked])
-        axes.set(title=backbone, xlabel="test accuracy (%)", xlim=(0, 100))
+        axes.set(title=backbone, xlabel=TEST_ACC.title, xlim=(0, 100))
     figure.savefig(path, dpi=110)
 
 
 def labels(lines: Sequence[Gain], path: Path) -> None:
-    """Test accuracy with 95 % intervals by labelled images per class; dotted: how many more of them scratch needs to
-    match the best line."""
+    """Test accuracy with 95 % intervals by labelled images per class; dotted: how many more of them the
+    baseline needs to match the best line."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     shots = sorted({shot for line in lines for shot in line.shots}, key=number_of)
     places = {shot: _place(shot, shots) for shot in shots}
     colours = {}
     for line in lines:
-        acc, spread = zip(*map(_percent, line.test_acc), strict=True)
+        acc, spread = zip(*map(_percent_with_errors, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
         colour = "tab:gray" if line.strategy == "scratch" else None
         name = f"{line.backbone} {line.name}" if len({other.backbone for other in lines}) > 1 else line.name
@@ -53,17 +54,17 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
         axes.plot([places[shot], needs], [value, value], ":", color=colour)
         axes.plot(needs, value, "|", markersize=10, color=colour)
         axes.annotate(
-            f"scratch needs {amount(needs)}", (needs, value), (3, -10), textcoords="offset points", fontsize=7
+            f"the baseline needs {amount(needs)}", (needs, value), (3, -10), textcoords="offset points", fontsize=7
         )
     axes.set_xscale("log")
     axes.set_xticks(list(places.values()), list(places), minor=False)
     axes.set_xticks([], minor=True)
-    axes.set(xlabel="labelled images per class (training and validation)", ylabel="test accuracy (%)")
+    axes.set(xlabel="labelled images per class (training and validation)", ylabel=TEST_ACC.title)
     axes.legend(loc="lower right", fontsize=8)
     figure.savefig(path, dpi=110)
 
 
-def _percent(acc: Interval) -> tuple[float, np.ndarray]:
+def _percent_with_errors(acc: Interval) -> tuple[float, np.ndarray]:
     """The estimate, and how far the bounds are below and above it (2, 1)."""
     return 100 * acc.estimate, 100 * np.array([[acc.estimate - acc.low], [acc.high - acc.estimate]])
 

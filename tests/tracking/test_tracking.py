@@ -66,7 +66,9 @@ def test_tags_say_what_was_compared_and_where(stored: Run) -> None:
         "strategy": "none",
         "init": "random",
         "solver": "adamw",
+        "schema": "2",
         "trainable": "4 of 4 stages + head x 2",
+        "phases": '[{"learns": "everything", "frozen_stages": 0, "parameters": "all", "epochs": 2}]',
         "trainable_parameters": "175258",
         "overrides": "epochs=2 seed=0",
         "device": "cpu",
@@ -79,7 +81,7 @@ def test_tags_say_what_was_compared_and_where(stored: Run) -> None:
     per_stage = json.loads(stored.data.tags["parameters_per_stage"])
     assert list(per_stage) == ["stem", "layer1", "layer2", "layer3", "head"]
     assert sum(per_stage.values()) == 175258
-    assert "control" not in stored.data.tags
+    assert not {"control", "baseline"} & stored.data.tags.keys()
 
 
 def test_a_run_knows_its_sweep_commit_and_data(stored: Run) -> None:
@@ -171,6 +173,8 @@ def test_the_random_feature_control_is_tagged(store_uri: str, tmp_path: Path) ->
     tags = read_run(store_uri, run.run_id).tags
     assert (tags["control"], tags["init"], tags["trainable"]) == ("random features", "random", "head x 1")
     assert tags["trainable_parameters"] == "650"
+    assert [phase["learns"] for phase in json.loads(tags["phases"])] == ["head"]
+    assert "baseline" not in tags
 
 
 # --- runs that do not end well

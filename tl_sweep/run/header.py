@@ -19,7 +19,7 @@ from tl_sweep.config.schema import Config, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.files import description_of
 from tl_sweep.run.key import params_of, title
-from tl_sweep.tracking.names import YES, Tag
+from tl_sweep.tracking.names import EVERYTHING, HEAD, SCHEMA, SOME, YES, RecordedPhase, Tag, phases_text
 from tl_sweep.tracking.record import RunHeader
 from tl_sweep.training.freeze import Phase, trainable_parameters
 from tl_sweep.training.rates import head_lr_of, solver_of
@@ -57,15 +57,20 @@ def counts(run: Run) -> dict[str, int]:
 
 def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
     model, head_lr = run.state.model, head_lr_of(config)
+    phases = [_phase(phase, model.num_stages) for phase in run.setup.plan]
+    only_head = all(phase.learns == HEAD for phase in phases)
     tags = {
+        Tag.SCHEMA: str(SCHEMA),
         Tag.BACKBONE: architecture_label(config.model),
         Tag.POOLED: YES if model.pooled else "",
         Tag.STRATEGY: config.freeze.name,
         Tag.INIT: text_of(config.model.weights) if run.weights else "random",
+        Tag.BASELINE: "" if config.freeze.pretrained or only_head else YES,
+        Tag.PHASES: phases_text(phases),
         Tag.TRAINABLE: ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
         Tag.SOLVER: solver_of(config),
         Tag.HEAD_LR: "" if head_lr is None else f"{head_lr:g}",
-        Tag.CONTROL: "random features" if _learns_only_the_head(run) and run.weights is None else "",
+        Tag.CONTROL: "random features" if only_head and run.weights is None else "",
         Tag.TRAINABLE_PARAMETERS: str(max(_count(run, phase) for phase in run.setup.plan)),
         Tag.PARAMETERS_PER_STAGE: json.dumps(_parameters_per_stage(run)),
         Tag.OVERRIDES: masked(" ".join(position.overrides)),
@@ -106,14 +111,16 @@ def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def _phase(phase: Phase, num_stages: int) -> RecordedPhase:
+    is_everything = phase.frozen_stages == 0 and phase.parameters == "all"
+    learns = HEAD if phase.frozen_stages == num_stages else EVERYTHING if is_everything else SOME
+    return RecordedPhase(learns, phase.frozen_stages, phase.parameters, phase.epochs)
+
+
 def _phase_text(phase: Phase, num_stages: int) -> str:
     kind = "norm layers of " if phase.parameters == "norm" else ""
     learning = num_stages - phase.frozen_stages
     return f"{kind}{learning} of {num_stages} stages + head x {phase.epochs}" if learning else f"head x {phase.epochs}"
-
-
-def _learns_only_the_head(run: Run) -> bool:
-    return all(phase.frozen_stages == run.state.model.num_stages for phase in run.setup.plan)
 
 
 def _weights_tags(run: Run) -> dict[str, str]:

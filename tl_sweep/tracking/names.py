@@ -6,6 +6,11 @@ Values of tags are text. One that holds or not is ``YES`` or absent; one with pa
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+SCHEMA = 2  # of the record: from 2 on there are ``Tag.SCHEMA`` itself, ``Tag.PHASES`` and ``Tag.BASELINE``
 YES = "yes"
 
 
@@ -58,6 +63,7 @@ MEASURED = (Metric.SECONDS, Metric.IMAGES_PER_S, Metric.PEAK_MEMORY_MB, "cache/"
 class Tag:
     """Tags: what is known of a run besides its configuration."""
 
+    SCHEMA = "schema"
     KEY = "key"
     FOLDER = "folder"
     RUN_ID = "run.id"  # its own, which a run keeps over all of its attempts; not MLflow's
@@ -71,6 +77,8 @@ class Tag:
     POOLED = "pooled"
     STRATEGY = "strategy"
     INIT = "init"
+    BASELINE = "baseline"  # of what starts at random by its strategy, and learns more than a head
+    PHASES = "phases"  # see ``RecordedPhase``
     TRAINABLE = "trainable"
     SOLVER = "solver"
     HEAD_LR = "head_lr"
@@ -106,3 +114,27 @@ class Tag:
     @staticmethod
     def version_of(package: str) -> str:
         return f"version.{package}"
+
+
+HEAD, SOME, EVERYTHING = "head", "some", "everything"
+
+
+@dataclass(frozen=True)
+class RecordedPhase:
+    """Some epochs in which the same learns. learns: the ``head`` alone, ``some`` of the network, or ``everything``.
+    frozen_stages: the leading ones. parameters: of the other stages, ``all`` or those of ``norm`` layers."""
+
+    learns: str
+    frozen_stages: int
+    parameters: str
+    epochs: int
+
+
+def phases_text(phases: Iterable[RecordedPhase]) -> str:
+    """The value of ``Tag.PHASES``."""
+    return json.dumps([asdict(phase) for phase in phases])
+
+
+def phases_in(tags: Mapping[str, str]) -> tuple[RecordedPhase, ...]:
+    """What ``Tag.PHASES`` says."""
+    return tuple(RecordedPhase(**phase) for phase in json.loads(tags.get(Tag.PHASES, "[]")))

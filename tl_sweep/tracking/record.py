@@ -18,7 +18,7 @@ from typing import IO, Any
 from filelock import FileLock, Timeout
 
 from tl_sweep.base.errors import JobFailed
-from tl_sweep.tracking.names import YES, Tag
+from tl_sweep.tracking.names import EVERYTHING, HEAD, SOME, YES, Tag, phases_in
 
 RECORD = "record.jsonl"
 STATE = "state"  # a subfolder for what is needed while a run is not done; no artifact
@@ -59,6 +59,37 @@ class RunRecord:
     def name(self) -> str:
         """What a person finds it by: MLflow's id, or its key where no store has it."""
         return self.run_id or self.tags.get(Tag.KEY, "")
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is what pretrained runs are compared with: it starts at random by its strategy, and learns more
+        than a head. By data, whatever the strategy is called."""
+        if Tag.SCHEMA in self.tags:
+            return Tag.BASELINE in self.tags
+        return self.params.get("freeze.pretrained") == "false" and not self.tags.get(Tag.CONTROL)
+
+    @property
+    def learns_only_the_head(self) -> bool:
+        """In every phase, as far as that is recorded."""
+        return self._learns() == {HEAD}
+
+    @property
+    def learns_everything(self) -> bool:
+        """In every phase, as far as that is recorded."""
+        return self._learns() == {EVERYTHING}
+
+    def _learns(self) -> set[str]:
+        if Tag.SCHEMA in self.tags:
+            return {phase.learns for phase in phases_in(self.tags)}
+        stages = len(json.loads(self.tags.get(Tag.PARAMETERS_PER_STAGE, "{}"))) - 1  # the head is one of them
+        return {_learns(phase, stages) for phase in json.loads(self.params.get("freeze.phases", "[]"))}
+
+
+def _learns(phase: dict[str, Any], stages: int) -> str:
+    """Of schema 1: what a phase, as it was configured, comes to on a network of so many stages."""
+    if phase["frozen"] in ("all", str(stages)):
+        return HEAD
+    return EVERYTHING if (phase["frozen"], phase["parameters"]) == ("0", "all") else SOME
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ from tl_sweep.base.arguments import argument, read
 from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.config.arguments import config_argument
 from tl_sweep.config.loading import compose
-from tl_sweep.models.catalog import SMALL, architecture_label
-from tl_sweep.models.weights.resolve import EMBEDDED
+from tl_sweep.models.catalog import architecture_label
+from tl_sweep.models.weights.resolve import EMBEDDED, SHIPPED
 from tl_sweep.run.letters import source_config, train_source
 
 
 @dataclass(frozen=True)
 class Arguments:
-    model: str = argument(SMALL, "the backbone, an option of conf/model")
+    model: str = argument(SHIPPED, "the backbone, an option of conf/model")
     source: str = argument("letters", "what it learns to tell apart", choices=EMBEDDED)
     seed: int = config_argument("seed")
     out: Path = argument(Path(__file__).parent / "weights", "the folder to write to")

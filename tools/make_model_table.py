@@ -1,4 +1,4 @@
-"""Writes tl_sweep/models/table.json: what a command must know of torchvision's models before torch is imported.
+"""Writes tl_sweep/models/sources/torchvision.json: what is known of torchvision's models before torch is imported.
 
     python tools/make_model_table.py
 
@@ -14,24 +14,11 @@ from typing import Any
 import torch
 from torchvision import models
 
-from tl_sweep.models.catalog import OWN_NAMES
-from tl_sweep.models.tables import FAMILIES
+from tl_sweep.models.sources.torchvision_tables import FAMILIES
 from tl_sweep.training.freeze import has_norm_layers
 
-TABLE = Path(__file__).parents[1] / "tl_sweep" / "models" / "table.json"
+TABLE = Path(__file__).parents[1] / "tl_sweep" / "models" / "sources" / "torchvision.json"
 LARGEST_MINIMUM_PX = 128
-OWN_ROW = {
-    "family": "residual",
-    "weights": {},
-    "default": None,
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-    "interpolation": "bilinear",
-    "min_px": 1,
-    "patch_px": None,
-    "norm": True,
-    "hidden": False,
-}
 
 
 def runs_at(module: torch.nn.Module, image_px: int) -> bool:
@@ -80,7 +67,7 @@ def row(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    rows = dict.fromkeys(OWN_NAMES, OWN_ROW) | {name: row(name) for name in models.list_models(module=models)}
+    rows = {name: row(name) for name in models.list_models(module=models)}
     lines = [f"{json.dumps(name)}: {json.dumps(rows[name])}" for name in sorted(rows)]
     TABLE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(f"{len(rows)} models in {TABLE}")

@@ -1,4 +1,4 @@
-"""From a weight file to a model: what is loaded, what must match."""
+"""New heads on networks, and what of a weight file is loaded into one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import pytest
 import torch
 import torchvision
 from configs import ASSETS
-from torch import nn
+from torch import Tensor, nn
 from weight_files import SMALL, problems_of, saved, small_state
 
+from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import ModelConfig
-from tl_sweep.models.build import build_model
+from tl_sweep.models.build import build_model, staged
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights.files import verified
 
@@ -21,6 +22,34 @@ def build(config: ModelConfig, path: Path, *, image_px: int = 32, pooled: bool =
     model = build_model(config, 6, image_px, weights=verified(path), head_seed=0, pooled=pooled)
     model.load()
     return model
+
+
+def test_dropout_is_applied_once_and_only_in_training():
+    torch.manual_seed(0)
+    config = ModelConfig(name="mobilenet_v2", dropout=0.5)
+    model = build_model(config, 6, 64, weights=None, head_seed=0)
+    head = model.module.get_submodule(model.head_name)
+    nn.init.constant_(head.weight, 1.0)
+    kept_BK = head.train()(torch.ones(200, model.feature_dim)) / 2  # what dropout keeps, it doubles
+    assert kept_BK.mean().item() / model.feature_dim == pytest.approx(0.5, abs=0.01)
+    assert torch.equal(head.eval()(torch.ones(1, model.feature_dim)), torch.full((1, 6), float(model.feature_dim)))
+    assert [m for m in model.module.modules() if isinstance(m, nn.Dropout)] == []
+
+
+def head_weights(torch_seed: int, head_seed: int) -> Tensor:
+    torch.manual_seed(torch_seed)
+    model = build_model(ModelConfig(name="resnet_small"), 6, 32, weights=None, head_seed=head_seed)
+    return model.module.get_parameter("fc.weight")
+
+
+def test_the_head_depends_on_its_own_seed_alone():
+    assert torch.equal(head_weights(torch_seed=0, head_seed=3), head_weights(torch_seed=1, head_seed=3))
+    assert not torch.equal(head_weights(torch_seed=0, head_seed=3), head_weights(torch_seed=0, head_seed=4))
+
+
+def test_a_network_of_ones_own_has_no_table():
+    with pytest.raises(UserError, match="Linear: no stage table for this network"):
+        staged(nn.Linear(2, 2))
 
 
 def test_everything_but_the_head_is_loaded_strictly(tmp_path):

@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
-from tl_sweep.models.catalog import CIFAR_DEPTHS, IMAGENET_DEPTHS
 from tl_sweep.models.residual import BottleneckBlock, ResidualBlock, ResidualNet
+from tl_sweep.models.residual_depths import CIFAR_DEPTHS, IMAGENET_DEPTHS
 
 
 def num_parameters(module: nn.Module) -> int:

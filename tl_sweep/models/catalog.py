@@ -1,57 +1,20 @@
-"""What is known about a model by its name alone, without importing torch: families, weight files, pixel values, sizes.
+"""What is known about a configured model by its name alone, without importing torch.
 
-``table.json`` is written by ``tools/make_model_table.py``; a test holds it equal to torchvision's own registry.
+Each question is put to the source that has the name: the first in the order of ``BACKBONE_SOURCES``.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from functools import cache
-from importlib import resources
-
-from tl_sweep.base.errors import Misfit, UserError, did_you_mean
+from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.config.schema import ModelConfig
-
-SMALL = "resnet_small"
-SMALL_DEPTH = 14
-OWN_NAMES = (SMALL, "residual")
-CIFAR_DEPTHS = (8, 14, 20, 32, 44, 56, 110)
-BOTTLENECK_DEPTHS = (50, 101, 152)
-IMAGENET_DEPTHS = (18, 34, *BOTTLENECK_DEPTHS)
+from tl_sweep.models.sources.contract import BACKBONE_SOURCES, Architecture, BackboneSource
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """One row of the table.
-
-    family: name of its stage table; None: there is none.
-    weights: URL by torchvision's enum name; default: the name that ``imagenet`` stands for.
-    min_px: side of the smallest square it can read; patch_px: the side must be a multiple of this.
-    norm: it has normalisation layers. hidden: its authors' head has hidden linear layers.
-    """
-
-    family: str | None
-    weights: dict[str, str]
-    default: str | None
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    min_px: int
-    patch_px: int | None
-    norm: bool
-    hidden: bool
-
-
-@cache
 def architectures() -> dict[str, Architecture]:
-    """Every model that torchvision or this package knows, by name."""
-    table = json.loads(resources.files(__package__).joinpath("table.json").read_text())
-    return {
-        name: Architecture(**{**row, "mean": tuple(row["mean"]), "std": tuple(row["std"])})
-        for name, row in table.items()
-    }
+    """Every model that a source knows, by name."""
+    last_first = reversed([*BACKBONE_SOURCES.values()])
+    return {name: source.architecture(name) for source in last_first for name in source.names()}
 
 
 def families() -> list[str]:
@@ -59,23 +22,40 @@ def families() -> list[str]:
     return sorted({row.family for row in architectures().values() if row.family is not None})
 
 
-def depth_of(config: ModelConfig) -> int | None:
-    """Depth of our own network; None where the name or the configuration does not give one."""
-    return SMALL_DEPTH if config.name == SMALL else config.depth
+def source_of(name: str) -> BackboneSource:
+    """The source that has a model of this name.
+
+    Raises:
+        UserError: none has.
+    """
+    for source in BACKBONE_SOURCES.values():
+        if name in source.names():
+            return source
+    *others, last = (source.title for source in BACKBONE_SOURCES.values())
+    nearest = did_you_mean(name, architectures())
+    raise UserError(f"model.name={name}: neither {', '.join(others)} nor {last} have it.{nearest}")
+
+
+def architecture(name: str) -> Architecture:
+    """What is known of a model.
+
+    Raises:
+        UserError: no source has it, or its family has no stage table.
+    """
+    row = source_of(name).architecture(name)
+    if row.family is None:
+        raise UserError(f"model.name={name}: no stage table for this family; there is one for {', '.join(families())}")
+    return row
 
 
 def has_norm(config: ModelConfig) -> bool:
     """Whether the network has normalisation layers: VGG without ``_bn``, SqueezeNet and AlexNet have none."""
-    return config.norm != "none" if config.name in OWN_NAMES else architecture(config.name).norm
+    return source_of(config.name).has_norm(config)
 
 
 def architecture_label(config: ModelConfig) -> str:
-    """Short name for tables: ``resnet18``, ``resnet_small``, ``residual56``, ``plain56``, ``residual20-group``."""
-    if config.name not in OWN_NAMES:
-        return config.name
-    kind = "residual" if config.residual else "plain"
-    label = SMALL if config.name == SMALL and config.residual else f"{kind}{depth_of(config)}"
-    return label if config.norm == "batch" else f"{label}-{'nonorm' if config.norm == 'none' else config.norm}"
+    """Short name for tables and files: ``resnet18``, ``resnet_small``, ``residual56``, ``residual20-group``."""
+    return source_of(config.name).label(config)
 
 
 def default_preprocessing(config: ModelConfig, image_px: int) -> Preprocessing:
@@ -94,28 +74,17 @@ def _triple(values: list[float]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def architecture(name: str) -> Architecture:
-    """The table's row for a model.
-
-    Raises:
-        UserError: there is none, or its family has no stage table.
-    """
-    row = architectures().get(name)
-    if row is None:
-        nearest = did_you_mean(name, architectures())
-        raise UserError(f"model.name={name}: neither torchvision nor we ({', '.join(OWN_NAMES)}) have it.{nearest}")
-    if row.family is None:
-        raise UserError(f"model.name={name}: no stage table for this family; there is one for {', '.join(families())}")
-    return row
-
-
 def model_problems(config: ModelConfig, image_px: int) -> list[str]:
     """Everything that keeps a configured model from being built, one line each; empty if nothing does."""
     try:
         row = architecture(config.name)
     except UserError as error:
         return [str(error)]
-    return [*_size_problems(config.name, row, image_px), *_depth_problems(config)]
+    mine = source_of(config.name)
+    misplaced = [
+        line for source in BACKBONE_SOURCES.values() if source is not mine for line in source.misplaced(config)
+    ]
+    return [*_size_problems(config.name, row, image_px), *mine.problems(config), *misplaced]
 
 
 def _size_problems(name: str, row: Architecture, image_px: int) -> list[str]:
@@ -126,27 +95,3 @@ def _size_problems(name: str, row: Architecture, image_px: int) -> list[str]:
         near = f"{below} or {below + row.patch_px}"
         return [f"data.image_size={image_px}: {name} needs a multiple of {row.patch_px} px, such as {near}"]
     return []
-
-
-def _depth_problems(config: ModelConfig) -> list[str]:
-    if config.name not in OWN_NAMES:
-        return _foreign_keys(config)
-    if config.name == SMALL:
-        fits = config.depth in (None, SMALL_DEPTH)
-        return [] if fits else [f"model.depth={config.depth}: {SMALL} has {SMALL_DEPTH}; another depth: model=residual"]
-    if config.depth in (*CIFAR_DEPTHS, *IMAGENET_DEPTHS):
-        return []
-    small, large = (", ".join(map(str, depths)) for depths in (CIFAR_DEPTHS, IMAGENET_DEPTHS))
-    return [f"model.depth={config.depth}: allowed are {small} (for small images) and {large}"]
-
-
-def _foreign_keys(config: ModelConfig) -> list[str]:
-    given = {"depth": config.depth is not None, "norm": config.norm != "batch", "residual": not config.residual}
-    return [
-        Misfit(
-            f"model.{key}={getattr(config, key)}: only our own network has it (model=residual), not {config.name}",
-            unread=f"model.{key}",
-        )
-        for key, said in given.items()
-        if said
-    ]

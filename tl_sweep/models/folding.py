@@ -32,4 +32,4 @@ def folded(model: StagedModel) -> StagedModel:
 
 def restaged(model: StagedModel) -> StagedModel:
     """The stage table bound again, to a module whose submodules were exchanged."""
-    return StagedModel(model.module, model.family, model.stages, model.head_name, model.recipe, pooled=model.pooled)
+    return StagedModel(model.module, model.stages, model.head_name, model.recipe, pooled=model.pooled)

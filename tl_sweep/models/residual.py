@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tl_sweep.models.catalog import BOTTLENECK_DEPTHS, CIFAR_DEPTHS
+from tl_sweep.models.residual_depths import BOTTLENECK_DEPTHS, CIFAR_DEPTHS
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, stride: int, *, norm: str) -> nn.Conv2d:

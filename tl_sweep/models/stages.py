@@ -49,10 +49,12 @@ class Recipe:
 
     constructor: an expression for the untouched network.
     head: an assignment to ``model``, with ``{features}`` and ``{classes}`` open.
+    packages: distributions whose versions decide what the network computes.
     """
 
     constructor: str
     head: str
+    packages: tuple[str, ...]
 
 
 class StagedModel:
@@ -65,7 +67,6 @@ class StagedModel:
     def __init__(
         self,
         module: nn.Module,
-        family: str,
         stages: tuple[Stage, ...],
         head_name: str,
         recipe: Recipe,
@@ -73,7 +74,6 @@ class StagedModel:
         pooled: bool = False,
     ) -> None:
         self.module = module
-        self.family = family
         self.stages = stages
         self.head_name = head_name
         self.recipe = recipe

@@ -1,7 +1,7 @@
-"""Which submodules of each torchvision family form which stage, and where its head hangs.
+"""Where a network can be cut and where its head hangs: the stage table, and the parts that tables are made of.
 
-A family is named after torchvision's own file (``torchvision/models/<family>.py``). ``body`` lists the stages without
-their ending; an ``Ending`` adds pooling (and hidden linear layers) to the last one and names the final layer.
+``body`` lists the stages without their ending; an ``Ending`` adds pooling (and hidden linear layers) to the last one
+and names the final layer.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import MappingProxyType
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import VisionTransformer
 
-from tl_sweep.models.stages import Stage, Step
+from tl_sweep.models.stages import Recipe, Stage, StagedModel, Step
 
 Starts = Callable[[nn.Sequential], tuple[int, ...]]
 
@@ -29,12 +27,14 @@ class Ending:
     head_name: dotted name of the final layer.
     replaced: submodules that make way when a new head comes, by dotted name.
     recipe: the assignment that does so in plain PyTorch; empty: derived from ``head_name``.
+    width: D, where it is not what the authors' own final layer reads.
     """
 
     tail: tuple[Step, ...]
     head_name: str
     replaced: Mapping[str, Callable[[], nn.Module]] = field(default_factory=lambda: MappingProxyType({}))
     recipe: str = ""
+    width: Callable[[nn.Module], int] | None = None
 
     @property
     def head_recipe(self) -> str:
@@ -43,8 +43,8 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Family:
-    """The stage table of one family.
+class StageTable:
+    """How one network, or a family of them, is divided.
 
     ending: with a linear head on pooled features.
     original: with the authors' own head, where that is something else.
@@ -56,11 +56,35 @@ class Family:
     original: Ending | None = None
     pooled: Ending | None = None
 
+    def stages(self, module: nn.Module, ending: Ending) -> tuple[Stage, ...]:
+        """The stages of a module, its last one ending in pooled features."""
+        *first, last = self.body(module)
+        return (*first, replace(last, steps=(*last.steps, *ending.tail)))
 
-def staged_table(family: Family, ending: Ending, module: nn.Module) -> tuple[Stage, ...]:
-    """The stages of a module, its last one ending in pooled features."""
-    *first, last = family.body(module)
-    return (*first, replace(last, steps=(*last.steps, *ending.tail)))
+
+@dataclass(frozen=True)
+class Blueprint:
+    """A network as its authors made it, with its stage table.
+
+    constructor: the expression that makes it without this package, beginning with a dotted name that can be imported:
+    ``torchvision.models.vit_b_16(image_size=96)``.
+    packages: distributions whose versions decide what it computes.
+    """
+
+    module: nn.Module
+    table: StageTable
+    constructor: str
+    packages: tuple[str, ...]
+
+    @property
+    def original(self) -> Ending:
+        """The ending in the authors' own head."""
+        return self.table.original or self.table.ending
+
+    def staged(self, ending: Ending) -> StagedModel:
+        stages = self.table.stages(self.module, ending)
+        recipe = Recipe(self.constructor, ending.head_recipe, self.packages)
+        return StagedModel(self.module, stages, ending.head_name, recipe, pooled=ending is self.table.pooled)
 
 
 def flatten(module: nn.Module, z_BCHW: Tensor) -> Tensor:
@@ -77,18 +101,6 @@ def average_pool(module: nn.Module, z_BCHW: Tensor) -> Tensor:
 
 def relu(module: nn.Module, z: Tensor) -> Tensor:
     return F.relu(z, inplace=True)
-
-
-def embed_patches(vit: VisionTransformer, images_BCHW: Tensor) -> Tensor:
-    """Tokens (B, S, D) of a vision transformer, class token first, positions added."""
-    patches_BSD = vit._process_input(images_BCHW)
-    class_token_B1D = vit.class_token.expand(len(images_BCHW), -1, -1)
-    tokens_BSD = torch.cat([class_token_B1D, patches_BSD], dim=1)
-    return vit.encoder.dropout(tokens_BSD + vit.encoder.pos_embedding)
-
-
-def class_token(vit: VisionTransformer, tokens_BSD: Tensor) -> Tensor:
-    return tokens_BSD[:, 0]
 
 
 def numbered(groups: list[tuple[str, ...]], first: str) -> list[Stage]:
@@ -132,78 +144,5 @@ def resnet_body(module: nn.Module) -> list[Stage]:
     return [Stage("stem", ("conv1", "bn1", "relu", "maxpool")), *(Stage(name, (name,)) for name in layers)]
 
 
-def regnet_body(module: nn.Module) -> list[Stage]:
-    blocks = [f"trunk_output.{name}" for name, _ in module.get_submodule("trunk_output").named_children()]
-    return numbered([("stem",), *((block,) for block in blocks)], "stem")
-
-
-def shufflenet_body(module: nn.Module) -> list[Stage]:
-    return numbered([("conv1", "maxpool"), ("stage2",), ("stage3",), ("stage4", "conv5")], "stem")
-
-
-def vit_body(module: nn.Module) -> list[Stage]:
-    """Patch embedding, then the transformer blocks in four equal groups."""
-    blocks = [f"encoder.layers.{name}" for name, _ in module.get_submodule("encoder.layers").named_children()]
-    size = len(blocks) // 4
-    groups = [tuple(blocks[i : i + size]) for i in range(0, len(blocks), size)]
-    owned = ("conv_proj", "class_token", "encoder.pos_embedding", "encoder.dropout")
-    return [Stage("stem", (embed_patches,), owned), *numbered(groups, "stage1")]
-
-
 POOLED_TAIL: tuple[Step, ...] = ("avgpool", flatten)
-# torchvision's dropout before its own last layer gives way, so that model.dropout is the only one there.
-NO_DROPOUT = {"classifier.0": nn.Identity}
-POOLED_VGG = Ending(
-    POOLED_TAIL,
-    "classifier",
-    {"avgpool": lambda: nn.AdaptiveAvgPool2d(1)},
-    "model.avgpool, model.classifier = nn.AdaptiveAvgPool2d(1), nn.Linear({features}, {classes})",
-)
-RESNET = Family(resnet_body, Ending(POOLED_TAIL, "fc"))
-
-FAMILIES: dict[str, Family] = {
-    "alexnet": Family(
-        sequence("features", at(0, 3, 6, 8, 10), first="stage1"),
-        Ending((*POOLED_TAIL, *(f"classifier.{i}" for i in range(6))), "classifier.6"),
-        pooled=POOLED_VGG,
-    ),
-    "convnext": Family(
-        sequence("features", at(0, 1, 2, 4, 6)),
-        Ending(("avgpool", "classifier.0", "classifier.1"), "classifier.2"),
-    ),
-    "densenet": Family(sequence("features", at(0, 4, 6, 8, 10)), Ending((relu, average_pool), "classifier")),
-    "efficientnet": Family(sequence("features", at_new_width), Ending(POOLED_TAIL, "classifier.1", NO_DROPOUT)),
-    "mnasnet": Family(
-        sequence("layers", at(0, 8, 9, 10, 11, 12, 13)), Ending((mean_pool,), "classifier.1", NO_DROPOUT)
-    ),
-    "mobilenetv2": Family(sequence("features", at_new_width), Ending((average_pool,), "classifier.1", NO_DROPOUT)),
-    "mobilenetv3": Family(
-        sequence("features", at_new_width),
-        Ending((*POOLED_TAIL, "classifier.0", "classifier.1"), "classifier.3", {"classifier.2": nn.Identity}),
-        pooled=Ending(POOLED_TAIL, "classifier"),
-    ),
-    "regnet": Family(regnet_body, Ending(POOLED_TAIL, "fc")),
-    "residual": RESNET,
-    "resnet": RESNET,
-    "shufflenetv2": Family(shufflenet_body, Ending((mean_pool,), "fc")),
-    "squeezenet": Family(
-        sequence("features", after_pooling, first="stage1"),
-        Ending(
-            ("classifier.0", "classifier.1"),
-            "classifier.2",
-            {"classifier": lambda: nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Identity())},
-            "model.classifier = nn.Sequential("
-            "nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Linear({features}, {classes}))",
-        ),
-        original=Ending((), "classifier"),  # convolution and ReLU come before its pooling
-    ),
-    "swin_transformer": Family(
-        sequence("features", at(0, 1, 2, 4, 6)), Ending(("norm", "permute", "avgpool", "flatten"), "head")
-    ),
-    "vgg": Family(
-        sequence("features", after_pooling, first="stage1"),
-        Ending((*POOLED_TAIL, *(f"classifier.{i}" for i in range(5))), "classifier.6", {"classifier.5": nn.Identity}),
-        pooled=POOLED_VGG,
-    ),
-    "vision_transformer": Family(vit_body, Ending(("encoder.ln", class_token), "heads.head")),
-}
+RESNET = StageTable(resnet_body, Ending(POOLED_TAIL, "fc"))  # torchvision's and ours

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tl_sweep.run.assemble import Run
     from tl_sweep.run.context import Position
 
-PACKAGES = ("tl-sweep", "torch", "torchvision", "hydra-core", "mlflow", "numpy")
+PACKAGES = ("hydra-core", "mlflow", "numpy")
 
 
 def header(folder: Path, config: Config, run: Run, position: Position) -> RunHeader:
@@ -83,7 +83,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
         Tag.HOST: socket.gethostname(),
         Tag.PID: str(os.getpid()),
         Tag.PYTHON: platform.python_version(),
-        **{Tag.version_of(package): version(package) for package in PACKAGES},
+        **{Tag.version_of(package): version(package) for package in ("tl-sweep", *model.recipe.packages, *PACKAGES)},
         **git_state(),
     }
     if position.sweep_id:

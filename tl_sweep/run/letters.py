@@ -9,7 +9,7 @@ from pathlib import Path
 from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.config.loading import compose
 from tl_sweep.config.schema import Config
-from tl_sweep.models.catalog import architecture_label, architectures, has_norm
+from tl_sweep.models.catalog import architecture, architecture_label, has_norm
 from tl_sweep.run.context import Position, Start
 
 RECIPE = 2  # part of a run's identity: raise it when anything below changes what is learnt
@@ -21,7 +21,7 @@ POOR_ACC = 0.5  # below this the source has hardly been learnt, and a person sho
 
 def source_config(config: Config, source: str, seed: int) -> Config:
     """The recipe: from scratch on ``source``, at the smallest size the backbone reads."""
-    row = architectures()[config.model.name]
+    row = architecture(config.model.name)
     step_px = row.patch_px or 1
     image_px = -(-max(32, row.min_px) // step_px) * step_px
     model = asdict(config.model) | {"weights": None, "sha256": None, "preprocessing": {}, "dropout": 0.0}

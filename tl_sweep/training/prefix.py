@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
@@ -118,6 +118,7 @@ class Prefix:
             "network": self.model.recipe.constructor,
             "stages": [stage.name for stage in self.model.stages[: self.depth]],
             "tensors": fingerprint(tensors),
+            "versions": {package: version(package) for package in (*self.model.recipe.packages, "pillow")},
         }
 
     @torch.no_grad()
@@ -199,7 +200,6 @@ def describe_rows(network: dict[str, Any], compute: Compute, examples: Examples,
         "chunk": CHUNK[compute.device.type],
         "device": device_name(compute.device),
         "precision": compute.precision,
-        "versions": versions(),
     }
 
 
@@ -209,8 +209,3 @@ def device_name(device: torch.device) -> str:
         return "cpu"
     kind = "deterministic" if torch.are_deterministic_algorithms_enabled() else "default"
     return f"{torch.cuda.get_device_name(device)}, {kind} algorithms"
-
-
-@cache
-def versions() -> dict[str, str]:
-    return {package: version(package) for package in ("torch", "torchvision", "pillow")}

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.config.schema import ModelConfig, local_path
-from tl_sweep.models.catalog import SMALL, architecture, architecture_label
+from tl_sweep.models.catalog import architecture, architecture_label
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 EMBEDDED = ("letters", "letters_clean")  # made by tl_sweep.letters: the good source, and the wrong one
+SHIPPED = "resnet_small"  # the network whose embedded weights lie in the package
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def resolve(config: ModelConfig, weights_dir: Path) -> WeightsSource:
 def letters_path(config: ModelConfig, weights_dir: Path) -> Path:
     """Where this network's locally made weights lie: in the package for the small one, else in ``weights_dir``."""
     name = f"{config.weights}-{architecture_label(config)}.safetensors"
-    shipped = architecture_label(config) == SMALL
+    shipped = architecture_label(config) == SHIPPED
     return Path(str(resources.files("tl_sweep"))) / "weights" / name if shipped else weights_dir / name
 
 
@@ -84,11 +85,11 @@ def _hash_in_name(filename: str) -> tuple[str, ...]:
 
 
 def _url(name: str, value: str) -> str:
-    """URL of torchvision's weights ``value`` for model ``name``."""
+    """URL of the weights ``value`` of its source for model ``name``."""
     row = architecture(name)
-    enum_name = row.default if value == "imagenet" else value
-    if enum_name in row.weights:
-        return row.weights[enum_name]
+    name_there = row.default if value == "imagenet" else value
+    if name_there is not None and name_there in row.weights:
+        return row.weights[name_there]
     allowed = ["null", *EMBEDDED, *(["imagenet"] if row.weights else []), *row.weights]
     raise UserError(
         f"model.weights={value!r}: {name} has no such weights; allowed are {', '.join(allowed)}, run:<id> "

@@ -80,6 +80,8 @@ plan freeze=mine --config-dir own seed=0,1 → 0 2 of 2 jobs to run
 plan seed=0 -m freeze=all,none → 0 2 of 2 jobs to run
 plan model=resnet_small -m freeze=all seed=3 → 0 1 of 1 jobs to run
 plan data.root=photos → 1 error: data.root: no images under
+train data=digits data.root=photos → 1 error: data.root=photos: data=digits does not read it; data=image_folder does
+plan data=digits,letters data.root=photos → 1 error: data.root=photos: data=digits does not read it; data=image_folder does
 plan data.root=nowhere → 1 error: data.root: there is no folder nowhere.
 plan data.root='My Photos (ü)' data.image_size=32 freeze=all → 0 1 of 1 jobs to run
 plan data=image_folder data.root="./My Photos (ü)" data.image_size=32 freeze=all → 0 1 of 1 jobs to run

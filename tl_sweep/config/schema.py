@@ -183,6 +183,9 @@ class DataConfig:
     balance: str = key(
         "none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"), asks="images"
     )
+    verify: bool = key(
+        False, "true: read every file again, also those that look as they did last time", role="execution", since=2
+    )
     skip_unreadable: bool = key(False, "true: unreadable files are listed, skipped and counted; false: refused")
 
 

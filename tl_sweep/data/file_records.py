@@ -1,4 +1,4 @@
-"""What is known of each file (content hash, readable or not), remembered by path, size and time of change."""
+"""What is known of each file's content (hash, decodable or not), remembered as long as the file stays what it is."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ from rich.console import Console
 from rich.progress import track
 
 from tl_sweep.base.errors import UserError
+from tl_sweep.base.file_state import state_of
 
 HASH_BYTES = 16
 LOCK_TIMEOUT_S = 60
-SCHEMA = "CREATE TABLE IF NOT EXISTS files(path TEXT PRIMARY KEY, size INT, mtime_ns INT, hash BLOB, problem TEXT)"
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS contents"
+    "(path TEXT PRIMARY KEY, size INT, mtime_ns INT, ctime_ns INT, inode INT, hash BLOB, problem TEXT)"
+)
+WHERE = "path=? AND size=? AND mtime_ns=? AND ctime_ns=? AND inode=?"
 
 
 @dataclass(frozen=True)
 class FileRecord:
     """hash: of the file's bytes (for an archive of images: one after the other). problem: empty, or why it cannot be
-    decoded."""
+    decoded. lasting: it is a fact about the content; a failure to read it (permission, network, memory) is none."""
 
     hash: bytes
     problem: str = ""
+    lasting: bool = True
 
 
 def content_hash(content: bytes | memoryview) -> bytes:
@@ -42,40 +48,45 @@ def examine(path: Path) -> FileRecord:
     try:
         content = path.read_bytes()
     except OSError as error:
-        return FileRecord(b"", error.strerror or str(error))
+        return FileRecord(b"", error.strerror or str(error), lasting=False)
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.draft(None, (1, 1))
             image.load()
+    except MemoryError:
+        return FileRecord(content_hash(content), "there was no memory to decode it", lasting=False)
     except Exception as error:  # PIL raises nearly every type there is for a broken file
         cause = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
         return FileRecord(content_hash(content), cause)
     return FileRecord(content_hash(content))
 
 
-def scan(paths: Sequence[Path], data_dir: Path, examine: Callable[[Path], FileRecord] = examine) -> list[FileRecord]:
-    """One record per file; a file whose size and time of change are known is not read again."""
-    keys = [_key(path) for path in paths]
+def scan(
+    paths: Sequence[Path],
+    data_dir: Path,
+    examine: Callable[[Path], FileRecord] = examine,
+    *,
+    verify: bool = False,
+) -> list[FileRecord]:
+    """One record per file; one that is what it was (size, times, inode) is not read again, unless ``verify`` asks for
+    it. Failures to read are not remembered.
+
+    Raises:
+        UserError: what was found cannot be kept.
+    """
+    keys = [(os.path.abspath(path), *state_of(path)) for path in paths]
     with _memory(data_dir) as memory:
-        records = [_recall(memory, key) for key in keys]
+        records = [None if verify else _recall(memory, key) for key in keys]
         unknown = [index for index, record in enumerate(records) if record is None]
         examined = dict(zip(unknown, _examine_all([paths[index] for index in unknown], examine), strict=True))
-        rows = ((*keys[index], record.hash, record.problem) for index, record in examined.items())
-        memory.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
+        lasting = [(*keys[index], record.hash, record.problem) for index, record in examined.items() if record.lasting]
+        memory.executemany("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?, ?, ?)", lasting)
         memory.commit()
     return [record or examined[index] for index, record in enumerate(records)]
 
 
-def _key(path: Path) -> tuple[str, int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return os.path.abspath(path), -1, -1
-    return os.path.abspath(path), stat.st_size, stat.st_mtime_ns
-
-
-def _recall(memory: sqlite3.Connection, key: tuple[str, int, int]) -> FileRecord | None:
-    row = memory.execute("SELECT hash, problem FROM files WHERE path=? AND size=? AND mtime_ns=?", key).fetchone()
+def _recall(memory: sqlite3.Connection, key: tuple[str, int, int, int, int]) -> FileRecord | None:
+    row = memory.execute(f"SELECT hash, problem FROM contents WHERE {WHERE}", key).fetchone()
     return FileRecord(*row) if row else None
 
 

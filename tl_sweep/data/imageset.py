@@ -88,9 +88,10 @@ def found_files(
     class_names: Sequence[str],
     data_dir: Path,
     notes: tuple[str, ...] = (),
+    verify: bool = False,
 ) -> Found:
     """A source whose images are files; each is read and decoded once, and remembered in ``data_dir``."""
-    records = scan(paths, data_dir)
+    records = scan(paths, data_dir, verify=verify)
     return Found(
         class_names=tuple(class_names),
         ids=tuple(ids),

@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from tl_sweep.base.errors import Misfit, UserError
 from tl_sweep.config.loading import parse
 from tl_sweep.config.schema import Config, ConfigError
+from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.models.catalog import model_problems
 from tl_sweep.run.key import key_of, run_folder
 from tl_sweep.sweep.preflight import check_data, plan_problems_of, raise_all, reuse_order, weights_problems
@@ -142,12 +143,24 @@ def _read(overrides: list[str], compose: Compose) -> tuple[Job | None, list[str]
         config = parse(compose(overrides))
     except ConfigError as error:
         return None, error.problems
+    given = {override.lstrip("+").partition("=")[0] for override in overrides}
     problems = [
         *model_problems(config.model, config.data.image_size),
         *weights_problems(config),
-        *unread_keys(config, {override.lstrip("+").partition("=")[0] for override in overrides}),
+        *unread_keys(config, given),
+        *unread_by_source(config, given),
     ]
     return (None, problems) if problems else (Job(overrides, config), [])
+
+
+def unread_by_source(config: Config, given: set[str]) -> Iterator[Misfit]:
+    """Keys of the data that were given, and that this data set does not read."""
+    source = SOURCES.get(config.data.name)
+    for key in () if source is None else {"root", "group"} - source.reads:
+        value = getattr(config.data, key)
+        if f"data.{key}" in given and value is not None:
+            text = f"data.{key}={value}: data={config.data.name} does not read it; data=image_folder does"
+            yield Misfit(text, unread=f"data.{key}")
 
 
 def _gives(overrides: list[str], key: str) -> bool:

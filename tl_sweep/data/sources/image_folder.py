@@ -37,7 +37,8 @@ class ImageFolder(DataSource[DataConfig]):
         class_names = sorted({folder.name for _, folder in folders})
         if not class_names:
             raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
-        files = [(path, split, folder) for split, folder in folders for path in _all_files(folder)]
+        entered = {identity_of(folder) for folder in (root, *(f for _, f in splits), *(f for _, f in folders))}
+        files = [(path, split, folder) for split, folder in folders for path in all_files(folder, entered)]
         images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
         _check_not_empty(class_names, images, learned_from=splits[0][1])
         label_of = {name: label for label, name in enumerate(class_names)}
@@ -52,6 +53,7 @@ class ImageFolder(DataSource[DataConfig]):
             class_names=class_names,
             data_dir=data_dir,
             notes=tuple(f"{count} {kind} file(s) are no images and were ignored" for kind, count in ignored.items()),
+            verify=config.verify,
         )
 
 
@@ -88,13 +90,38 @@ def _split_folders(root: Path) -> list[tuple[str, Path]]:
 
 def image_files(folder: Path) -> list[Path]:
     """Every file below ``folder`` that is an image by its suffix, hidden ones left out."""
-    return [path for path in _all_files(folder) if path.suffix.lower() in EXTENSIONS]
+    found = all_files(folder, {identity_of(folder)})
+    return [path for path in found if path.suffix.lower() in EXTENSIONS]
 
 
-def _all_files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+def all_files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
+    """Every regular file below ``folder``, through links, too; hidden ones, pipes and devices left out. A link that
+    leads nowhere counts as a file: it cannot be read, and that is to be said.
+
+    entered: folders that are not entered (again), wherever a link to them stands; those that are entered are added.
+
+    Raises:
+        UserError: a folder may not be read: fewer images would be found than there are.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            shown = [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise UserError(f"data.root: the folder {folder} cannot be read: {error.strerror}") from error
+    inside = sorted(shown, key=lambda entry: entry.name)
+    for entry in inside:
+        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
+            yield Path(entry.path)
+    for entry in inside:
+        if entry.is_dir() and (identity := identity_of(Path(entry.path))) not in entered:
+            entered.add(identity)
+            yield from all_files(Path(entry.path), entered)
+
+
+def identity_of(folder: Path) -> tuple[int, int]:
+    """Device and inode: the same for a folder and for every link to it."""
+    stat = folder.stat()
+    return stat.st_dev, stat.st_ino
 
 
 def _check_not_empty(class_names: list[str], images: list[tuple[Path, str, Path]], learned_from: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.base.file_state import FileState, state_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,13 +49,12 @@ def require_sha256(path: Path, prefix: str) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, 64 hex digits; computed once as long as its size and time stay."""
-    stat = path.stat()
-    return _digest(path, stat.st_size, stat.st_mtime_ns)
+    """SHA-256 of a file, 64 hex digits; computed once as long as the file stays what it is."""
+    return _digest(path, state_of(path))
 
 
 @lru_cache(maxsize=256)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
+def _digest(path: Path, state: FileState) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -68,12 +68,11 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         UserError: the file is missing, truncated, or holds something else.
     """
     verified(path)
-    stat = path.stat()
-    return dict(_tensors(path, stat.st_size, stat.st_mtime_ns))
+    return dict(_tensors(path, state_of(path)))
 
 
 @lru_cache(maxsize=2)  # the jobs of a sweep take turns with few files; whoever reads must not write to a tensor
-def _tensors(path: Path, size: int, mtime_ns: int) -> dict[str, Tensor]:
+def _tensors(path: Path, state: FileState) -> dict[str, Tensor]:
     content = _read(path)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -15,9 +15,11 @@ from omegaconf import DictConfig
 from tl_sweep import plan, reproduce, train
 from tl_sweep.config.loading import conf_dir
 from tl_sweep.config.schema import ConfigError
+from tl_sweep.run.key import key_of
 from tl_sweep.sweep.forecast import Cost, describe_cost
-from tl_sweep.sweep.grid import Grid, lay_out
-from tl_sweep.tracking.record import RECORD, folders_in
+from tl_sweep.sweep.grid import lay_out
+from tl_sweep.sweep.jobs import Grid
+from tl_sweep.tracking.record import RECORD, Record, folders_in
 from tl_sweep.tracking.store import runs_of_sweep
 
 Sweep = Callable[..., Answer]
@@ -234,6 +236,13 @@ def test_a_run_is_reproduced_from_its_record(command: Sweep, small_run: Recorded
     answer = command(reproduce.main, f"run={small_run.run_id}", f"tracking.uri={small_run.uri}")
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[-1] == f"{small_run.run_id}: reproduced, every metric is equal"
+
+
+def test_a_run_that_is_run_again_is_recorded_under_its_own_key(small_run: Recorded, tmp_path: Path) -> None:
+    reproduce.run_again(small_run.folder, tmp_path / "again", small_run.uri)
+    found = Record(tmp_path / "again").summary()
+    assert found is not None
+    assert found.tags["key"] == key_of(small_run.config)
 
 
 def test_a_run_that_comes_out_otherwise_is_told(command: Sweep, small_run: Recorded) -> None:

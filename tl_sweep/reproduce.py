@@ -63,12 +63,13 @@ def run_again(recorded: Path, folder: Path, uri: str) -> list[dict[str, float]]:
     """The metrics of the same configuration, run anew."""
     from tl_sweep.run.context import Position
     from tl_sweep.run.execute import run_job
+    from tl_sweep.run.key import key_of
     from tl_sweep.sweep.preflight import make_ready
 
     config = as_it_ran(recorded, uri)
     make_ready([config])
     folder.mkdir()
-    run_job(replace(config, tracking=replace(config.tracking, uri=None)), folder, Position())
+    run_job(replace(config, tracking=replace(config.tracking, uri=None)), folder, Position(key=key_of(config)))
     return metric_lines(folder)
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -33,14 +34,23 @@ ConfigStore.instance().store(name="schema", node=Config, provider="tl_sweep")
 
 def task(node: DictConfig) -> float:
     """One job as Hydra's launchers call it: returns what is recorded if it finished before, else runs it."""
-    from tl_sweep.run.key import key_of, run_folder
+    from tl_sweep.run.identity import Identity, require_same
+    from tl_sweep.run.key import run_folder
+
+    config, position = parse(node), _position()
+    if position.sweep_id:  # the sweep has prepared all its jobs before the first
+        require_same(config, Identity(position.key, HydraConfig.get().sweeper.digests))
+        return run_once(config, run_folder(config, position.key), position)
+    return run_alone(node, config, position)
+
+
+def run_alone(node: DictConfig, config: Config, position: Position) -> float:
+    """A run that no sweep has prepared."""
+    from tl_sweep.run.key import run_folder
     from tl_sweep.sweep.grid import lay_out, recall_from_store
     from tl_sweep.sweep.lifecycle import tidy
     from tl_sweep.sweep.preflight import make_ready
 
-    config, position = parse(node), _position()
-    if position.sweep_id:  # the sweep has prepared all its jobs before the first
-        return run_once(config, run_folder(config, key_of(config)), position)
     grid = lay_out([list(position.overrides)], lambda _: node)
     if grid.unfinished():
         make_ready([config])
@@ -52,7 +62,7 @@ def task(node: DictConfig) -> float:
         where = folder if folder.exists() else f"run {job.record.run_id}"
         print(f"finished before: {where}; resume=force runs it again", flush=True)
         return job.record.metrics[Metric.BEST_VAL_ACC]
-    return run_once(config, folder, position)
+    return run_once(config, folder, replace(position, key=job.key))
 
 
 def _position() -> Position:
@@ -61,7 +71,15 @@ def _position() -> Position:
     if node.mode is not RunMode.MULTIRUN:
         return Position(started_at_s=time.time(), overrides=overrides)
     sweeper = node.sweeper
-    return Position(node.job.num + 1, sweeper.num_jobs, sweeper.started_at_s, sweeper.sweep_id, overrides)
+    return Position(
+        node.job.num + 1,
+        sweeper.num_jobs,
+        sweeper.started_at_s,
+        sweeper.sweep_id,
+        overrides,
+        sweeper.key,
+        sweeper.stop_after,
+    )
 
 
 def compose_and_run(node: DictConfig) -> float:

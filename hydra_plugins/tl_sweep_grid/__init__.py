@@ -1,37 +1,40 @@
 """The grid sweeper: every job is checked before the first one starts, and the sweep ends with its table."""
 
-import copy
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Optional
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig
 
-from tl_sweep.base.errors import JobFailed
-from tl_sweep.config.keys import field_paths
-from tl_sweep.sweep.grid import Job, expand_arms, lay_out, sweep_id
-from tl_sweep.tracking.names import Metric
-
-VALUES = frozenset(path for path, _ in field_paths())
+from tl_sweep.sweep.composition import Composer
+from tl_sweep.sweep.grid import expand_arms
 
 
 @dataclass
 class GridSweeperConfig:
+    """What a user sets of sweeps, and what the sweeper fills in for each job (no part of a run's identity).
+
+    params: of a named sweep. arms: what is tried beside them. search: the scheduler. sweep_id, num_jobs, started_at_s:
+    where the job stands. key, digests: the run that was checked. stop_after: epochs, after which it pauses.
+    """
+
     _target_: str = "hydra_plugins.tl_sweep_grid.GridSweeper"
     params: dict[str, Any] = field(default_factory=dict)
     arms: list[dict[str, Any]] = field(default_factory=list)
-    # filled in for each job by the sweeper, so that a job can say where it stands; never part of a run's identity
+    search: str = "whole_grid"
     sweep_id: str = ""
     num_jobs: int = 1
     started_at_s: float = 0.0
+    key: str = ""
+    digests: str = ""
+    stop_after: Optional[int] = None  # noqa: UP045  (OmegaConf reads these types)
 
 
 @dataclass
@@ -50,12 +53,13 @@ class GridSweeper(Sweeper):
     tried with need not be tried with the others.
     """
 
-    def __init__(self, params: DictConfig, arms: Sequence[DictConfig] = (), **_for_the_jobs: Any) -> None:
-        self.params, self.arms = params, arms
-        self.composed: dict[tuple[str, ...], DictConfig] = {}
+    def __init__(
+        self, params: DictConfig, arms: Sequence[DictConfig] = (), search: str = "whole_grid", **_for_the_jobs: Any
+    ) -> None:
+        self.params, self.arms, self.search = params, arms, search
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.loader, self.job_config = hydra_context.config_loader, config
+        self.compose = Composer(hydra_context.config_loader, config)
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -67,44 +71,12 @@ class GridSweeper(Sweeper):
             ConfigError, UserError: some job could not start; none was started.
             JobFailed: some jobs failed, after the others ran.
         """
-        from tl_sweep.sweep.conclusion import conclude
-        from tl_sweep.sweep.lifecycle import get_ready
+        from tl_sweep.sweep.execute import run_sweep
 
-        started_at_s = time.time()
-        combinations = self._combinations(arguments)
-        sweep = sweep_id(combinations)
-        elsewhere = getattr(self.launcher, "elsewhere", False)
-        grid = get_ready(lay_out(combinations, self._compose), sweep, here=not elsewhere)
-        jobs = grid.unfinished()
-        where = [
-            f"hydra.sweeper.sweep_id={sweep}",
-            f"hydra.sweeper.num_jobs={len(jobs)}",
-            f"hydra.sweeper.started_at_s={started_at_s}",
-        ]
-        returns = list(self.launcher.launch([[*job.overrides, *where] for job in jobs], 0)) if jobs else []
-        failures = _failures(jobs, returns)
-        conclude(grid, sweep, arguments, failures, started_at_s)
-        if failures:
-            raise JobFailed(f"{len(failures)} of {len(grid.jobs)} jobs failed")
-        return [*returns, *(_as_return(job) for job in grid.jobs if job not in jobs)]
+        return run_sweep(self._combinations(arguments), self.compose, self.launcher, self.search, arguments)
 
     def _combinations(self, arguments: list[str]) -> list[list[str]]:
-        return expand_arms(self.params, self.arms, arguments, OverridesParser.create(self.loader))
-
-    def _compose(self, job: list[str]) -> DictConfig:
-        """The job's configuration. Hydra composes once per choice of options (0.1 s); plain values are put in here."""
-        overrides = OverridesParser.create().parse_overrides(job)
-        values = [o for o in overrides if not (o.is_add() or o.is_delete()) and o.key_or_group in VALUES]
-        choices = tuple(str(override.input_line) for override in overrides if override not in values)
-        if choices not in self.composed:
-            node = self.loader.load_sweep_config(self.job_config, list(choices))
-            with read_write(node), open_dict(node):
-                del node["hydra"]
-            self.composed[choices] = node
-        node = copy.deepcopy(self.composed[choices])
-        for override in values:
-            OmegaConf.update(node, override.key_or_group, override.value(), merge=True)
-        return node
+        return expand_arms(self.params, self.arms, arguments, OverridesParser.create(self.compose.loader))
 
 
 class PlanSweeper(GridSweeper):
@@ -112,27 +84,8 @@ class PlanSweeper(GridSweeper):
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         from tl_sweep.sweep.forecast import print_plan
-        from tl_sweep.sweep.grid import recall_from_store
+        from tl_sweep.sweep.grid import lay_out, recall_from_store
 
-        grid = recall_from_store(lay_out(self._combinations(arguments), self._compose))
+        grid = recall_from_store(lay_out(self._combinations(arguments), self.compose))
         print_plan(grid)
         return []
-
-
-def _failures(jobs: list[Job], returns: Sequence[JobReturn]) -> list[tuple[str, str]]:
-    """(overrides, reason) of each job that did not end well."""
-    failed = []
-    for job, returned in zip(jobs, returns, strict=True):
-        if returned.status != JobStatus.COMPLETED:
-            error = returned._return_value
-            reason = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
-            failed.append((" ".join(job.overrides), reason))
-    return failed
-
-
-def _as_return(job: Job) -> JobReturn:
-    """What Hydra would have got from a job that had finished before."""
-    assert job.record is not None
-    returned = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
-    returned.return_value = job.record.metrics[Metric.BEST_VAL_ACC]
-    return returned

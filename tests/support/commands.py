@@ -30,6 +30,7 @@ def record(config: Config, folder: Path) -> Recorded:
     """Train, test and record in process, as one job of a sweep of its own."""
     from tl_sweep.run.context import Position
     from tl_sweep.run.execute import run_job
+    from tl_sweep.run.key import key_of
     from tl_sweep.run.log_file import log_to
     from tl_sweep.tracking.store import runs_of_sweep
 
@@ -37,7 +38,8 @@ def record(config: Config, folder: Path) -> Recorded:
     sweep, uri = uuid.uuid4().hex[:12], config.tracking.uri
     assert uri is not None
     with log_to(folder / "run.log"):
-        val_acc = run_job(config, folder, Position(sweep_id=sweep, overrides=("epochs=2", "seed=0")))
+        position = Position(sweep_id=sweep, overrides=("epochs=2", "seed=0"), key=key_of(config))
+        val_acc = run_job(config, folder, position)
     (run,) = runs_of_sweep(uri, config.tracking.experiment, sweep)
     return Recorded(config, folder, uri, run.run_id, val_acc)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from commands import Answer, answer_of, table_lines
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
+from PIL import Image
 
 import tl_sweep.sweep.grid
 import tl_sweep.sweep.preflight
@@ -24,8 +26,12 @@ from tl_sweep.config.loading import conf_dir, parse
 from tl_sweep.config.schema import Config, ModelConfig
 from tl_sweep.models.build import build_model
 from tl_sweep.run.context import Position
+from tl_sweep.run.inputs import forget_images
 from tl_sweep.sweep.grid import expand_arms
+from tl_sweep.sweep.schedulers.contract import Result, Trial
+from tl_sweep.sweep.trials import Trials
 from tl_sweep.tracking.client import connect
+from tl_sweep.tracking.record import folders_in
 from tl_sweep.tracking.store import RunRecord, experiment_id, runs_of_sweep
 from tl_sweep.train import main
 
@@ -108,6 +114,26 @@ def test_a_job_that_ends_before_its_record_begins_is_listed(
     (line,) = (line for line in answer.out.splitlines() if line.startswith("left out: no run was recorded: "))
     assert line.endswith("freeze=all seed=1")
     assert "no run was recorded" in Path("runs/report.html").read_text()
+
+
+def test_images_that_changed_since_they_were_checked_are_refused_by_name(
+    sweep: Callable[..., Answer], image_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = shutil.copytree(image_root, tmp_path / "photos")
+    evaluate = Trials.evaluate
+
+    def change_one(self: Trials, trials: Sequence[Trial]) -> list[Result]:
+        Image.new("RGB", (40, 48), "white").save(root / "red" / "00.png")
+        forget_images()  # as a process of its own would never have known them
+        return evaluate(self, trials)
+
+    monkeypatch.setattr(Trials, "evaluate", change_one)
+    where = ("data=image_folder", f"data.root='{root}'", "data.shots=null", "data.image_size=32")
+    answer = sweep(*where, "freeze=all", "seed=0,1")
+    assert (answer.code, answer.err) == (1, "error: 2 of 2 jobs failed\n")
+    told = " ".join(answer.out.replace("│", " ").split())
+    assert told.count("data: the images, or their labels, are not what the sweep checked; nothing was run") == 2
+    assert folders_in(Path("runs")) == []
 
 
 # --- a sweep of which all goes well

@@ -21,7 +21,7 @@ from tl_sweep.array_store.store import RowStore
 from tl_sweep.config.schema import Config
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.run.assemble import open_array_store
-from tl_sweep.sweep.preflight import reuse_order
+from tl_sweep.sweep.jobs import reuse_order
 from tl_sweep.tracking.store import read_run
 from tl_sweep.train import main
 from tl_sweep.training import examples

@@ -13,7 +13,7 @@ from tl_sweep.comparison.model_selection import backbone_and_strategy, value_of
 from tl_sweep.comparison.study import Excluded
 from tl_sweep.config.keys import keys_with, keys_without_default
 from tl_sweep.tracking.names import Metric, Tag
-from tl_sweep.tracking.record import DAMAGED, RunRecord
+from tl_sweep.tracking.record import DAMAGED, REASONS, RunRecord
 
 FEWEST_IMAGES = 2  # that show how much images differ
 NEEDED = (Metric.BEST_VAL_ACC, Metric.BEST_VAL_LOSS, Metric.TEST_ACC)
@@ -21,6 +21,7 @@ NEEDED_TAGS = (Tag.BACKBONE, Tag.STRATEGY, Tag.TRAINABLE, Tag.TRAINABLE_PARAMETE
 UNFINISHED = {
     "RUNNING": "not finished: running, or cut short",
     "KILLED": "not finished: stopped",
+    "PAUSED": "not finished: paused",
     "FAILED": "failed",
     DAMAGED: "its record is damaged",
 }
@@ -65,7 +66,8 @@ def _short(run: RunRecord) -> str:
 def _defect(run: RunRecord, evidence: Evidence) -> tuple[str, str]:
     """Why this run cannot be compared, whatever the others are, and what of that is the run's own; empty if it can."""
     if run.status != "FINISHED":
-        return UNFINISHED.get(run.status, run.status.lower()), run.tags.get(Tag.ERROR, "").partition("\n")[0]
+        reason = run.tags.get(REASONS.get(run.status, ""), "")
+        return UNFINISHED.get(run.status, run.status.lower()), reason.partition("\n")[0]
     unknown = [
         *(name for name in NEEDED_TAGS if name not in run.tags),
         *(name for name in keys_without_default() if name not in run.params),

@@ -19,7 +19,8 @@ class Ending:
     """What became of a sweep.
 
     study: the comparison of its finished jobs. failures: (overrides, reason) of each job that did not end well. before:
-    how many jobs had finished before. has_baseline: whether one of its jobs is the baseline.
+    how many jobs had finished before. paused, skipped: how many its scheduler did not run to their end, or not at all.
+    has_baseline: whether one of its jobs is the baseline.
     """
 
     sweep: str
@@ -30,6 +31,8 @@ class Ending:
     before: int
     seconds: float
     has_baseline: bool
+    paused: int = 0
+    skipped: int = 0
 
 
 def print_ending(ending: Ending) -> None:
@@ -38,11 +41,12 @@ def print_ending(ending: Ending) -> None:
     print_study(ending.study, console)
     if ending.failures:
         console.print(_failure_table(ending.failures))
-    finished = ending.num_jobs - len(ending.failures)
+    finished = ending.num_jobs - len(ending.failures) - ending.paused - ending.skipped
+    others = f"{ending.paused} paused; " * bool(ending.paused) + f"{ending.skipped} skipped; " * bool(ending.skipped)
     before = f" ({ending.before} of them before)" if ending.before else ""
     console.print(
         f"{finished} of {ending.num_jobs} jobs finished{before} in {ending.seconds:.0f} s; "
-        f"{len(ending.failures)} failed; sweep {ending.sweep}"
+        f"{len(ending.failures)} failed; {others}sweep {ending.sweep}"
     )
     if ending.study.compare_link:
         text = f"side by side, once `mlflow ui` or `make ui` runs: {ending.study.compare_link}"

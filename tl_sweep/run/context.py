@@ -11,13 +11,29 @@ from tl_sweep.tracking.delivery import Destination
 
 @dataclass(frozen=True)
 class Position:
-    """Where a job stands in its sweep; a single run is job 1 of 1 of no sweep."""
+    """Where a job stands in its sweep; a single run is job 1 of 1 of no sweep.
+
+    key: of the run. stop_after: so many epochs of its schedule it pauses; None: it goes on to its end.
+    """
 
     job: int = 1
     num_jobs: int = 1
     started_at_s: float = 0.0
     sweep_id: str = ""
     overrides: tuple[str, ...] = ()
+    key: str = ""
+    stop_after: int | None = None
+
+
+class Paused(float):
+    """What a run returns that stopped where it was asked to: validation accuracy so far, and why it stopped."""
+
+    reason: str
+
+    def __new__(cls, val_acc: float, reason: str = "") -> Paused:
+        paused = super().__new__(cls, val_acc)
+        paused.reason = reason
+        return paused
 
 
 @dataclass(frozen=True)

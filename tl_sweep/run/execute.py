@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 
 from tl_sweep.base.command_line import Terminated, terminable
 from tl_sweep.config.schema import Config
-from tl_sweep.run.context import Position, destination_of
+from tl_sweep.run.context import Paused, Position, destination_of
 from tl_sweep.tracking.names import Metric
 
 if TYPE_CHECKING:
     from tl_sweep.array_store.store import RowStore
+    from tl_sweep.run.assemble import Run
     from tl_sweep.tracking.record import RunRecord
     from tl_sweep.tracking.tracker import Tracker
+    from tl_sweep.training.resume import Checkpoints
 
 log = logging.getLogger("tl_sweep")
 
@@ -28,10 +30,10 @@ STOPPED_BY: dict[type[BaseException], str] = {KeyboardInterrupt: "the keyboard",
 
 def run_job(config: Config, folder: Path, position: Position) -> float:
     """Train, test and record one run in ``folder``, or go on with it; returns the validation accuracy that its sweep
-    maximises. Only for the process that holds the run's lock."""
+    maximises, as ``Paused`` where it stops before its end. Only for the process that holds the run's lock."""
     from tl_sweep.run.assemble import open_array_store
     from tl_sweep.run.key import title
-    from tl_sweep.run.progress import job_line
+    from tl_sweep.run.progress import job_line, paused_line
     from tl_sweep.tracking.record import STATE
     from tl_sweep.tracking.tracker import Tracker
     from tl_sweep.training.resume import Checkpoints
@@ -40,8 +42,8 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
     status, reason = "FAILED", ""
     try:
         with open_array_store(config) as store:
-            metrics = train_and_test(config, folder, position, tracker, store)
-        status = "FINISHED"
+            outcome = train_and_test(config, folder, position, tracker, store)
+        status, reason = ("PAUSED", outcome.reason) if isinstance(outcome, Paused) else ("FINISHED", "")
     except (KeyboardInterrupt, SystemExit) as stop:  # SystemExit: the launcher's own way of ending a job
         log.info("stopped by %s", STOPPED_BY.get(type(stop), "its launcher"))
         status = "KILLED"
@@ -53,24 +55,25 @@ def run_job(config: Config, folder: Path, position: Position) -> float:
         raise
     finally:
         tracker.close(status, reason)
+    if isinstance(outcome, Paused):
+        print(paused_line(title(config), position, outcome, tracker.run_id), flush=True)
+        return outcome
     Checkpoints(folder / STATE).remove()
-    print(job_line(title(config), position, metrics, tracker.run_id), flush=True)
-    return metrics[Metric.BEST_VAL_ACC]
+    print(job_line(title(config), position, outcome, tracker.run_id), flush=True)
+    return outcome[Metric.BEST_VAL_ACC]
 
 
 def train_and_test(
     config: Config, folder: Path, position: Position, tracker: Tracker, store: RowStore | None
-) -> dict[str, float]:
+) -> dict[str, float] | Paused:
     """The run itself: everything between the opening and the closing of its record; returns its final metrics."""
     from tl_sweep.run.assemble import assemble
     from tl_sweep.run.header import counts, header, write_inputs
     from tl_sweep.run.key import title
     from tl_sweep.run.outcome import test_and_save
-    from tl_sweep.run.progress import EpochProgress
     from tl_sweep.run.weights import obtain
     from tl_sweep.tracking.predictions import PREDICTIONS
     from tl_sweep.tracking.record import STATE
-    from tl_sweep.training.loop import fit
     from tl_sweep.training.resume import Checkpoints
 
     started_s = time.perf_counter()
@@ -84,18 +87,39 @@ def train_and_test(
     started_s -= checkpoints.load(run.state, run.setup)
     if not run.state.epoch:  # whatever an attempt without a state has left belongs to other weights
         (folder / PREDICTIONS).unlink(missing_ok=True)
-    with EpochProgress(title(config), config.epochs, position) as progress:
-        for record in fit(run.state, run.setup):
-            elapsed_s = time.perf_counter() - started_s
-            tracker.metrics(record.metrics | {Metric.SECONDS_ELAPSED: elapsed_s}, record.epoch)
-            checkpoints.save(run.state, run.setup, elapsed_s)
-            log.info("epoch %d: %s", record.epoch + 1, record)
-            progress.show(record)
+    paused = train(config, run, position, tracker, checkpoints, started_s)
+    if paused is not None:
+        log.info("paused %s", paused.reason)
+        return paused
     outcome = test_and_save(folder, config, run, time.perf_counter() - started_s)
     tracker.metrics(outcome.metrics, run.state.epoch)
     tracker.tags(outcome.tags)
     log.info("finished: %s", outcome.metrics)
     return outcome.metrics
+
+
+def train(
+    config: Config, run: Run, position: Position, tracker: Tracker, checkpoints: Checkpoints, started_s: float
+) -> Paused | None:
+    """Train to the end, or until the run has had ``position.stop_after`` epochs; its state is kept then."""
+    from tl_sweep.run.key import title
+    from tl_sweep.run.progress import EpochProgress
+    from tl_sweep.training.loop import chosen, fit
+
+    state, limit = run.state, position.stop_after or config.epochs
+    with EpochProgress(title(config), config.epochs, position) as progress:
+        epochs = fit(state, run.setup)
+        while not limit <= state.epoch < config.epochs:
+            record = next(epochs, None)
+            if record is None:
+                return None
+            elapsed_s = time.perf_counter() - started_s
+            tracker.metrics(record.metrics | {Metric.SECONDS_ELAPSED: elapsed_s}, record.epoch)
+            checkpoints.save(state, run.setup, elapsed_s, at_once=limit <= state.epoch < config.epochs)
+            log.info("epoch %d: %s", record.epoch + 1, record)
+            progress.show(record)
+    reason = f"after {state.epoch} of {config.epochs} epochs (hydra.sweeper.stop_after={position.stop_after})"
+    return Paused(chosen(state, run.setup).val_acc, reason)
 
 
 def run_once(config: Config, folder: Path, position: Position) -> float:

@@ -34,7 +34,7 @@ PACKAGES = ("hydra-core", "mlflow", "numpy")
 def header(folder: Path, config: Config, run: Run, position: Position) -> RunHeader:
     return RunHeader(
         name=title(config),
-        tags={Tag.KEY: folder.name, Tag.FOLDER: str(folder), **_tags(config, run, position)},
+        tags={Tag.FOLDER: str(folder), **_tags(config, run, position)},
         params=params_of(config),
         data={
             "name": run.images.name,
@@ -61,6 +61,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
     only_head = all(phase.learns == HEAD for phase in phases)
     tags = {
         Tag.SCHEMA: str(SCHEMA),
+        Tag.KEY: position.key,
         Tag.BACKBONE: architecture_label(config.model),
         Tag.POOLED: YES if model.pooled else "",
         Tag.STRATEGY: config.freeze.name,

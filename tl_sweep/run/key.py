@@ -24,6 +24,7 @@ from tl_sweep.run.weights import uses_pooled_head, weights_source
 from tl_sweep.training.rates import backbone_scale_of, head_lr_of, learns_only_the_head, solver_of, weight_decay_of
 
 SCHEMA = 1  # raise it when the same key would no longer give the same result
+KEY_DIGITS = 16
 HASH_DIGITS = 8  # of a weight file's SHA-256: as many as torchvision's file names promise
 RESOLVED = ("model.weights", "freeze.", "optim.")  # stand in a key as what they come to
 
@@ -34,8 +35,12 @@ def key_of(config: Config) -> str:
     Raises:
         UserError: the data set or a weight file cannot be read.
     """
-    text = json.dumps(meaning(config), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hash_of(meaning(config))[:KEY_DIGITS]
+
+
+def hash_of(value: Any) -> str:
+    """SHA-256 in hex digits of what can be written as JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def meaning(config: Config) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from tl_sweep.tracking.names import Metric
 
 if TYPE_CHECKING:
-    from tl_sweep.run.context import Position
+    from tl_sweep.run.context import Paused, Position
     from tl_sweep.training.state import EpochRecord
 
 
@@ -95,6 +95,12 @@ def job_line(title: str, position: Position, metrics: dict[str, float], run_id: 
         f"{metrics[Metric.SECONDS]:.1f} s" + (f" (run {run_id})" if run_id else "")
     )
     return line + _time_left(position)
+
+
+def paused_line(title: str, position: Position, paused: Paused, run_id: str) -> str:
+    """``[3/12] early lr0.001 e10 resnet18 s0: val 0.712, paused after 2 of 10 epochs``, and why."""
+    line = f"{place(position)}{title}: val {paused:.3f}, paused {paused.reason}"
+    return line + (f" (run {run_id})" if run_id else "") + _time_left(position)
 
 
 def _time_left(position: Position) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -18,8 +19,9 @@ from tl_sweep.config.schema import local_path
 from tl_sweep.report.ending import Ending, print_ending
 from tl_sweep.run.context import destination_of
 from tl_sweep.run.key import params_of, run_folder
-from tl_sweep.sweep.grid import Grid
+from tl_sweep.sweep.jobs import Grid, Job
 from tl_sweep.sweep.lifecycle import tidy
+from tl_sweep.sweep.schedulers.contract import Result
 from tl_sweep.tracking.delivery import count_waiting, known_run
 
 if TYPE_CHECKING:
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from tl_sweep.tracking.record import RunRecord
 
 
-def conclude(
-    grid: Grid, sweep: str, arguments: list[str], failures: list[tuple[str, str]], started_at_s: float
-) -> None:
-    """Send what still waits, print the sweep's last lines, and write the page of its comparison."""
+def conclude(grid: Grid, sweep: str, arguments: list[str], results: list[Result], started_at_s: float) -> None:
+    """Send what still waits, print the sweep's last lines, and write the page of its comparison.
+
+    results: of the jobs that had not finished before.
+    """
     tidy([job.config for job in grid.jobs])
     config = grid.jobs[0].config
     where = destination_of(config)
@@ -47,16 +50,18 @@ def conclude(
     except UserError as error:  # the sweep itself is done, and is said to be
         print(f"warning: its runs cannot be compared: {error}", file=sys.stderr, flush=True)
         study = nothing(sweep)
-    unrecorded = tuple(" ".join(job.overrides) for run, job in zip(found, grid.jobs, strict=True) if run is None)
-    if unrecorded:
-        study = replace(study, excluded=(*study.excluded, Excluded("no run was recorded", unrecorded)))
+    unrecorded = [job for run, job in zip(found, grid.jobs, strict=True) if run is None]
+    study = replace(study, excluded=(*study.excluded, *_not_recorded(unrecorded, results)))
+    states = Counter(result.status for result in results)
     print_ending(
         Ending(
             sweep=sweep,
             arguments=arguments,
             num_jobs=len(grid.jobs),
             study=study,
-            failures=failures,
+            failures=[(" ".join(r.job.overrides), r.reason) for r in results if r.status == "FAILED"],
+            paused=states["PAUSED"],
+            skipped=states["SKIPPED"],
             before=len(grid.jobs) - len(grid.unfinished()),
             seconds=time.time() - started_at_s,
             has_baseline=any(not job.config.freeze.pretrained for job in grid.jobs),
@@ -72,6 +77,15 @@ def conclude(
     waiting = 0 if where is None else count_waiting(folders, where)
     if waiting:
         print(f"{waiting} runs are not whole in the tracking store yet: python -m tl_sweep.sync sends the rest")
+
+
+def _not_recorded(jobs: list[Job], results: list[Result]) -> list[Excluded]:
+    """These jobs, by why they have left no record."""
+    skipped = {result.job.key: f"skipped: {result.reason}" for result in results if result.status == "SKIPPED"}
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for job in jobs:
+        by_reason[skipped.get(job.key, "no run was recorded")].append(" ".join(job.overrides))
+    return [Excluded(reason, tuple(words)) for reason, words in by_reason.items()]
 
 
 PAGE = "report.html"

@@ -18,7 +18,7 @@ from tl_sweep.config.schema import local_path, text_of
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.run.key import title
 from tl_sweep.run.progress import duration
-from tl_sweep.sweep.grid import Grid, Job
+from tl_sweep.sweep.jobs import Grid, Job
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import DAMAGED, Record, RunRecord, folders_in
 
@@ -63,9 +63,7 @@ def print_plan(grid: Grid) -> None:
     console.print(table)
     left = grid.unfinished()
     for job in left[:MOST_LISTED]:
-        console.print(
-            f"  {job.status.lower() or 'to run':9} {title(job.config)}: {masked(' '.join(job.overrides))}", markup=False
-        )
+        console.print(f"  {_state(job):9} {title(job.config)}: {masked(' '.join(job.overrides))}", markup=False)
     if len(left) > MOST_LISTED:
         console.print(f"  … and {len(left) - MOST_LISTED} more")
     without = f", without {unknown} jobs that no finished run is like" if unknown else ""
@@ -73,7 +71,7 @@ def print_plan(grid: Grid) -> None:
     console.print(f"{len(left)} of {len(grid.jobs)} jobs to run{estimate}", highlight=False)
 
 
-STATES = (("FINISHED",), ("KILLED", "RUNNING"), ("FAILED", DAMAGED))
+STATES = (("FINISHED",), ("KILLED", "RUNNING", "PAUSED"), ("FAILED", DAMAGED))
 
 
 def finished_in(output_dir: Path) -> list[Past]:
@@ -103,3 +101,8 @@ def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
 
 def describe_cost(cost: Cost) -> str:
     return f"{duration(cost.seconds)}, {cost.bytes / 1e6:.3g} MB"
+
+
+def _state(job: Job) -> str:
+    paused = job.record.tags[Tag.PAUSED] if job.record is not None and job.status == "PAUSED" else ""
+    return f"paused {paused}" if paused else job.status.lower() or "to run"

@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,52 +24,14 @@ from tl_sweep.config.loading import parse
 from tl_sweep.config.schema import Config, ConfigError
 from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.models.catalog import model_problems
-from tl_sweep.run.key import key_of, run_folder
-from tl_sweep.sweep.preflight import check_data, plan_problems_of, raise_all, reuse_order, weights_problems
+from tl_sweep.run.identity import identity_of
+from tl_sweep.run.key import run_folder
+from tl_sweep.sweep.jobs import Grid, Job, reuse_order
+from tl_sweep.sweep.preflight import check_data, plan_problems_of, raise_all, weights_problems
 from tl_sweep.tracking.record import Record, RunRecord
 from tl_sweep.training.rates import unread_keys
 
 Compose = Callable[[list[str]], DictConfig]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run of a grid. status: of what is recorded under its key in ``output.dir``; empty if nothing is."""
-
-    overrides: list[str]
-    config: Config
-    key: str = ""
-    record: RunRecord | None = None
-
-    @property
-    def status(self) -> str:
-        return "" if self.record is None else self.record.status
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The jobs of a grid, in the order in which they share most.
-
-    asked: combinations. merged: how many of them mean the same as another. dropped: why some mean nothing, and how
-    many. ignored: keys that some combinations do not read, and how many.
-    """
-
-    jobs: list[Job]
-    asked: int
-    merged: int
-    dropped: dict[str, int]
-    ignored: dict[str, int]
-
-    def notes(self) -> list[str]:
-        """What became of the combinations, a line each; empty when each is a job."""
-        lines = [f"{count} of {self.asked} combinations dropped: {reason}" for reason, count in self.dropped.items()]
-        lines += [f"{key} is not read by {count} of {self.asked} combinations" for key, count in self.ignored.items()]
-        if self.merged:
-            lines.append(f"{self.merged} of {self.asked} combinations mean the same as another one and run once")
-        return lines
-
-    def unfinished(self) -> list[Job]:
-        return [job for job in self.jobs if job.status != "FINISHED"]
 
 
 def lay_out(combinations: list[list[str]], compose: Compose) -> Grid:
@@ -173,7 +135,7 @@ def _with_keys(jobs: list[Job]) -> list[Job]:
     keyed, problems = [], Counter[str]()
     for job in jobs:
         try:
-            keyed.append(replace(job, key=key_of(job.config)))
+            keyed.append(replace(job, identity=identity_of(job.config)))
         except UserError as error:
             problems[str(error)] += 1
     raise_all(problems, len(jobs))

@@ -9,7 +9,8 @@ from contextlib import suppress
 from tl_sweep.config.schema import Config, local_path
 from tl_sweep.run.context import destination_of
 from tl_sweep.run.key import run_folder
-from tl_sweep.sweep.grid import Grid, Job, recall_from_store
+from tl_sweep.sweep.grid import recall_from_store
+from tl_sweep.sweep.jobs import Grid, Job
 from tl_sweep.sweep.preflight import make_ready
 from tl_sweep.tracking.client import StoreAway, warn_away
 from tl_sweep.tracking.delivery import send_waiting
@@ -73,6 +74,7 @@ def _counts(grid: Grid) -> str:
         "FAILED": "to be tried again",
         DAMAGED: "with a damaged record, to be tried again",
         "KILLED": "cut short, to go on",
+        "PAUSED": "paused, to go on",
         "RUNNING": "cut short or being run",
     }
     states = Counter(words[job.status] for job in grid.jobs if job.status)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
-from typing import TYPE_CHECKING
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config, ConfigError, local_path
@@ -13,9 +12,6 @@ from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.fetch import fetch
 from tl_sweep.run.inputs import forget_images, open_and_keep
 from tl_sweep.run.weights import obtain, uses_pooled_head, weights_source
-
-if TYPE_CHECKING:
-    pass
 
 
 def make_ready(configs: list[Config], *, here: bool = True) -> None:
@@ -96,24 +92,6 @@ def folder_problems(config: Config) -> Iterable[str]:
                 raise PermissionError(None, "no permission to write")
         except OSError as error:
             yield f"{key}={folder}: {error.strerror}; choose another folder{remedies[key]}"
-
-
-def reuse_order(configs: list[Config]) -> list[int]:
-    """An order of the jobs in which those that share images, backbone and frozen stages stand together.
-
-    Otherwise it is the order that was asked for.
-    """
-    shared: list[Callable[[Config], Hashable]] = [
-        lambda config: (repr(config.model), config.data.name, config.data.root),
-        lambda config: config.data.image_size,
-        lambda config: (config.freeze.name, config.freeze.frozen_stages),
-        lambda config: repr(config.augment),
-    ]
-    ranks = []
-    for key in shared:
-        first: dict[Hashable, int] = {}
-        ranks.append([first.setdefault(key(config), len(first)) for config in configs])
-    return sorted(range(len(configs)), key=lambda job: [rank[job] for rank in ranks])
 
 
 def plan_problems_of(config: Config) -> Iterable[str]:

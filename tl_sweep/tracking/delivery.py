@@ -23,8 +23,8 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.base.secrets import masked
 from tl_sweep.tracking.client import StoreAway, connect, first_line, store_errors, warn_away
 from tl_sweep.tracking.names import Tag
-from tl_sweep.tracking.record import REPLACED, STATE, Record, RunRecord, folders_in, run_lock
-from tl_sweep.tracking.store import experiment_id, find_run, metric_name, search
+from tl_sweep.tracking.record import REASONS, REPLACED, STATE, Record, RunRecord, folders_in, no_reasons, run_lock
+from tl_sweep.tracking.store import experiment_id, find_run, metric_name, search, stored_status
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -133,12 +133,11 @@ class Delivery:
         self.run_id = self.run_id or find_run(client, self.experiment_id, event["id"])
         if not self.run_id:
             tags = event["tags"] | {Tag.RUN_ID: event["id"]}
-            run = client.create_run(self.experiment_id, event["time_ms"], tags, event["name"])
-            self.run_id = run.info.run_id
+            self.run_id = client.create_run(self.experiment_id, event["time_ms"], tags, event["name"]).info.run_id
             self._keep(self.offset)
         else:
             client.update_run(self.run_id, status="RUNNING")
-            self._tags(event["tags"] | {Tag.ERROR: ""})
+            self._tags(event["tags"] | no_reasons(client.get_run(self.run_id).data.tags))
         known = client.get_run(self.run_id).data.params  # never to be changed; an attempt may have other settings
         new = [Param(name, text) for name, text in event["params"].items() if name not in known]
         client.log_batch(self.run_id, params=new)
@@ -168,9 +167,9 @@ class Delivery:
                 self.files.append(path.name)
                 self._keep(self.offset)
         self.files = []  # another attempt would send its own
-        if "error" in event:
-            self._tags({Tag.ERROR: masked(event["error"])})
-        self._client.set_terminated(self.run_id, event["status"], event["time_ms"])
+        if reasons := {tag: masked(event[tag]) for tag in REASONS.values() if tag in event}:
+            self._tags(reasons)
+        self._client.set_terminated(self.run_id, stored_status(event["status"]), event["time_ms"])
 
     def _keep(self, offset: int) -> None:
         self.offset = offset

@@ -71,6 +71,7 @@ class Tag:
     SWEEP = "sweep"
     REPLACED = "replaced"
     ERROR = "error"
+    PAUSED = "paused"  # why
     HEARTBEAT = "heartbeat"
 
     BACKBONE = "backbone"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ STATE = "state"  # a subfolder for what is needed while a run is not done; no ar
 LOCKS = ".locks"
 REPLACED = "replaced"  # where runs go that were started over
 DAMAGED = "DAMAGED"  # status of a run whose record has lost what nobody recorded again
+REASONS = {"FAILED": Tag.ERROR, "PAUSED": Tag.PAUSED, DAMAGED: Tag.ERROR}  # the tag that says why
 PARTS = {"start": {"id", "params", "tags"}, "metrics": {"step", "values"}, "tags": {"tags"}, "end": {"status"}}
 
 
@@ -165,13 +166,14 @@ class Record:
                 case "start":
                     damaged = 0  # a later attempt has recorded again what was lost
                     status, started_s = "RUNNING", event["time_ms"] / 1000
-                    params, tags = event["params"], tags | event["tags"] | {Tag.ERROR: ""}
+                    params, tags = event["params"], tags | event["tags"] | no_reasons(tags)
                 case "metrics":
                     metrics |= event["values"]
                 case "tags":
                     tags |= event["tags"]
                 case "end":
-                    status, tags[Tag.ERROR] = event["status"], event.get("error", "")
+                    status = event["status"]
+                    tags |= {tag: event[tag] for tag in REASONS.values() if tag in event}
         if damaged:
             status, tags[Tag.ERROR] = DAMAGED, f"{self.path}: line {damaged} is damaged"
         return RunRecord("", status, params, tags, metrics, started_s) if status else None
@@ -195,8 +197,13 @@ def _event_in(line: bytes) -> dict[str, Any] | None:
     return event if parts is not None and event.keys() >= {"time_ms", *parts} else None
 
 
+def no_reasons(tags: Mapping[str, str]) -> dict[str, str]:
+    """What takes back why an attempt ended that had these tags."""
+    return {Tag.ERROR: ""} | {tag: "" for tag in REASONS.values() if tag in tags}
+
+
 def status_of(folder: Path) -> str | None:
-    """``FINISHED``, ``FAILED``, ``KILLED``, ``RUNNING`` (or cut short) or ``DAMAGED``; None: there is no run."""
+    """``FINISHED``, ``FAILED``, ``PAUSED``, ``KILLED``, ``RUNNING`` (or cut short), ``DAMAGED``; None: no run."""
     summary = Record(folder).summary()
     return None if summary is None else summary.status
 

@@ -22,7 +22,7 @@ from tl_sweep.tracking.client import (
     warn_away,
 )
 from tl_sweep.tracking.names import YES, Tag
-from tl_sweep.tracking.record import RunRecord
+from tl_sweep.tracking.record import REASONS, RunRecord
 from tl_sweep.tracking.sqlite_file import make_whole, sqlite_path
 
 MIGRATION = 7_580_197  # the name of a lock in PostgreSQL: any number, the same for all
@@ -241,7 +241,14 @@ def compare_link(uri: str, experiment: str, run_ids: list[str]) -> str:
 def _record(run) -> RunRecord:  # type: ignore[no-untyped-def]
     info, data = run.info, run.data
     started_s = info.start_time / 1000
-    return RunRecord(info.run_id, info.status, dict(data.params), dict(data.tags), dict(data.metrics), started_s)
+    is_paused = info.status == stored_status("PAUSED") and data.tags.get(REASONS["PAUSED"])
+    status = "PAUSED" if is_paused else info.status
+    return RunRecord(info.run_id, status, dict(data.params), dict(data.tags), dict(data.metrics), started_s)
+
+
+def stored_status(status: str) -> str:
+    """In MLflow's words, which has none for a run that is paused: a tag says so."""
+    return "KILLED" if status == "PAUSED" else status
 
 
 def read_run(uri: str, run_id: str) -> RunRecord:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tl_sweep.base.errors import JobFailed
 from tl_sweep.base.secrets import masked
 from tl_sweep.tracking.delivery import Courier, Delivery, Destination
-from tl_sweep.tracking.record import Record, RunHeader
+from tl_sweep.tracking.record import REASONS, Record, RunHeader
 
 log = logging.getLogger("tl_sweep")
 
@@ -56,15 +56,17 @@ class Tracker:
     def tags(self, tags: Mapping[str, str]) -> None:
         self.record.append("tags", tags=dict(tags))
 
-    def close(self, status: str, error: str = "") -> None:
-        """End the attempt, as ``FINISHED``, ``FAILED`` (why: ``error``) or ``KILLED``; send what the store still lacks.
+    def close(self, status: str, reason: str = "") -> None:
+        """End the attempt, as ``FINISHED``, ``KILLED``, or for a ``reason`` as ``FAILED`` or ``PAUSED``; send what the
+        store still lacks.
 
         Where even that cannot be written, the log says so, and the next start finds a run that was cut short.
         """
         if not self._is_open:
             return
         try:
-            self.record.append("end", status=status, **({"error": masked(error)[:1000]} if error else {}))
+            told = {REASONS[status]: masked(reason)[:1000]} if reason else {}
+            self.record.append("end", status=status, **told)
         except JobFailed:
             log.exception("the end of the run cannot be recorded")
         if self._courier is not None and not self._courier.finish():

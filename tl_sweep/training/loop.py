@@ -84,10 +84,17 @@ def end_phase(state: TrainState, setup: Setup, phase: freeze.Phase) -> None:
     assert state.phase_best is not None
     load_tensors(state.model, state.phase_best.tensors)
     freeze.require_unchanged(state.frozen, freeze.frozen_tensors(state.model, phase), f"phase {state.phase + 1}")
-    if not setup.validation_chooses or state.phase_best.beats(state.best):
-        state.best = state.phase_best
+    state.best = chosen(state, setup)
     state.phase, state.phase_epoch, state.waited = state.phase + 1, 0, 0
     state.phase_best, state.frozen = None, ""
+
+
+def chosen(state: TrainState, setup: Setup) -> Best:
+    """What the run would end with if its phase, of which an epoch is done, ended here."""
+    assert state.phase_best is not None
+    if state.best is not None and setup.validation_chooses and not state.phase_best.beats(state.best):
+        return state.best
+    return state.phase_best
 
 
 def frozen_prefix(state: TrainState, setup: Setup, phase: freeze.Phase) -> Prefix:

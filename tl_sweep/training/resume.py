@@ -37,8 +37,8 @@ class Checkpoints:
         self.folder = folder
         self.cost_s, self.saved_s = 0.0, time.perf_counter()
 
-    def save(self, state: TrainState, setup: Setup, seconds: float) -> None:
-        """Keep the state, unless that would take more than its share of the time.
+    def save(self, state: TrainState, setup: Setup, seconds: float, *, at_once: bool = False) -> None:
+        """Keep the state, unless that would take more than its share of the time and need not be ``at_once``.
 
         seconds: what the run has cost so far, over all attempts.
 
@@ -46,7 +46,7 @@ class Checkpoints:
             JobFailed: it cannot be written; the states kept before are whole.
         """
         started_s = time.perf_counter()
-        if (started_s - self.saved_s) * SHARE < self.cost_s:
+        if (started_s - self.saved_s) * SHARE < self.cost_s and not at_once:
             return
         content = io.BytesIO()
         torch.save(snapshot(state, setup) | {"seconds": seconds}, content)

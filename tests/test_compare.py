@@ -313,7 +313,7 @@ def test_a_better_setting_that_lacks_a_seed_is_pointed_out(made: list[RunRecord]
     (missing,) = only(made, freeze__name="none", data__shots="25", optim__lr_scale="3.0", seed="2")
     found = study([improved(run) for run in made if run is not missing], tmp_path)
     (note,) = (note for note in found.notes if "is ahead of the chosen setting" in note)
-    assert note.startswith("resnet18 · none · data.shots=25: optim.lr_scale=3.0 is ahead")
+    assert note.startswith("resnet18 · none (full fine-tuning) · data.shots=25: optim.lr_scale=3.0 is ahead")
 
 
 def test_a_pair_has_one_verdict(made: list[RunRecord], tmp_path: Path) -> None:
@@ -461,7 +461,10 @@ def test_stages_are_counted_by_each_backbone_for_itself(made: list[RunRecord], t
 
     runs = only(made, freeze__name="none", data__shots="25")
     found = study([deep(run, *where) for run in runs for where in (("resnet18", "2"), ("vgg16", "7"))], tmp_path)
-    assert {r.label for r in found.rows} == {"resnet18 · depth 2", "vgg16 · depth 7"}
+    assert {r.label for r in found.rows} == {
+        "resnet18 · depth 2 (partial fine-tuning)",
+        "vgg16 · depth 7 (partial fine-tuning)",
+    }
     assert found.excluded == ()
 
 
@@ -506,7 +509,7 @@ def test_scratch_without_a_longer_schedule_is_pointed_out(
     notes = [note for note in study(runs, tmp_path).notes if "no longer schedule" in note]
     assert len(notes) == is_said
     if notes:
-        first = "digits: resnet18 · scratch · data.shots=5 and 1 more had no longer schedule than the others"
+        first = "digits: resnet18 · scratch (from random weights) · data.shots=5 and 1 more had no longer schedule than"
         assert notes[0].startswith(first)
         assert f"epochs={epochs},{3 * int(epochs)},{10 * int(epochs)}" in notes[0]
 
@@ -708,7 +711,7 @@ def test_what_the_networks_cost_is_a_table_of_its_own(made: list[RunRecord], tmp
     assert {column.title: column.cell(none) for column in in_table(found.rows, "cost")} == {
         "mark": "best",
         "backbone": "resnet18",
-        "strategy": "none",
+        "strategy": "none (full fine-tuning)",
         "macro-F1, %": f"{100 * none.macro_f1:.1f}",
         "calibration error, %": f"{100 * none.calibration_error:.1f}",
         "trainable parameters": f"{none.trainable_parameters:,}",

@@ -306,7 +306,7 @@ def test_the_table_has_the_numbers_of_the_study(page: Browser, study: Study) -> 
     found = {tuple(cell[0] for cell in row[1:4]): row for row in texts}
     for row in study.rows:
         labels = "all" if row.axes[0][1] == "null" else row.axes[0][1]
-        cells = found[row.backbone, row.strategy, labels]
+        cells = found[row.backbone, row.strategy_label, labels]
         shown = dict(zip(names, cells, strict=True))
         acc, lead = row.test_acc, row.vs_scratch
         assert shown["test accuracy, %"] == [
@@ -374,7 +374,9 @@ def test_the_first_tab_skips_to_the_verdict(opened: Browser) -> None:
     assert opened.run("return document.activeElement.getBoundingClientRect().top >= 0")
 
 
-@pytest.mark.parametrize(("column", "value", "count"), [(1, "vgg16_bn", 16), (2, "scratch", 8), (3, "all", 8)])
+@pytest.mark.parametrize(
+    ("column", "value", "count"), [(1, "vgg16_bn", 16), (2, "scratch (from random weights)", 8), (3, "all", 8)]
+)
 def test_filtering_by_a_value_hides_the_others(page: Browser, column: int, value: str, count: int) -> None:
     choose(page, f"#filters [data-column='{column}']", value)
     assert shown_rows(page, column) == [value] * count
@@ -385,7 +387,7 @@ def test_filtering_by_words_and_by_the_best(page: Browser, study: Study) -> None
     choose(page, "#words", "VGG never")
     assert shown_rows(page, 1) == []
     choose(page, "#words", "vgg converged")
-    assert shown_rows(page, 2) == ["scratch"] * 4
+    assert shown_rows(page, 2) == ["scratch (from random weights)"] * 4
     choose(page, "#words", "")
     page.run("document.getElementById('leading').click()")
     assert len(shown_rows(page, 1)) == sum(row.is_best or row.indistinguishable for row in study.rows)
@@ -396,7 +398,7 @@ def test_charts_follow_the_selection(page: Browser, study: Study) -> None:
     choose(page, "[data-selects=backbone]", "0")
     choose(page, "#chart-curves [data-axis=y]", "val_loss")
     choose(page, "#chart-curves [data-axis=x]", "seconds")
-    (row,) = (row for row in study.rows if row.label == "resnet18 · none · data.shots=null")
+    (row,) = (row for row in study.rows if row.label == "resnet18 · none (full fine-tuning) · data.shots=null")
     plot = page.run("const { data, layout } = document.querySelector('#chart-curves .plot'); return { data, layout }")
     assert plot["data"][0]["x"][-1] == pytest.approx(row.curve[-1].seconds, rel=1e-3)
     assert plot["data"][0]["y"][-1] == pytest.approx(row.curve[-1].val_loss, rel=1e-3)

@@ -100,6 +100,7 @@ MATTERS_NOT: dict[str, Any] = {
     "num_workers": 7,
     "resume": "force",
     "deterministic": True,
+    "freeze.label": "other",
 }
 ALSO_NOT = {
     "weights.dir",  # tried with a data set beside it, below

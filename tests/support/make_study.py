@@ -26,12 +26,14 @@ from tl_sweep.comparison.study import (
     TimeToBaseline,
 )
 from tl_sweep.tracking.record import RunRecord
+from tl_sweep.tracking.strategy_label import OLDER
 
 BACKBONES = ("resnet18", "vgg16_bn")
 STRATEGIES = ("none", "early", "all", "scratch")
 SHOTS = ("5", "10", "25", "null")
 HOSTILE = ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<b>x</b>", "a&lt;b 'q' \"q\"", "$x$ %{x}")
 CLASSES = (*HOSTILE, "oak", "pine", "birch")
+LABELS = {name: f"{name} ({label})" for name, label in OLDER.items()}
 BETTER = {"none": 0.13, "early": 0.12, "all": 0.10, "scratch": 0.0}
 
 
@@ -99,6 +101,7 @@ def _row(
         dataset="trees",
         backbone=backbone,
         strategy=strategy,
+        strategy_label=LABELS[strategy],
         axes=(("data.shots", shots),),
         setting=() if strategy == "all" else (("optim.lr_scale", "3.0"),),
         run_ids=tuple(f"{rng.integers(1 << 40):010x}" for _ in range(5)),

@@ -64,6 +64,7 @@ def test_tags_say_what_was_compared_and_where(stored: Run) -> None:
     expected = {
         "backbone": "resnet_small",
         "strategy": "none",
+        "strategy.label": "none (full fine-tuning)",
         "init": "random",
         "solver": "adamw",
         "schema": "2",

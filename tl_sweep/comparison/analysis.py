@@ -159,6 +159,7 @@ def _row(
         dataset=dataset,
         backbone=cell.backbone,
         strategy=cell.strategy,
+        strategy_label=cell.label,
         axes=cell.axes,
         setting=cell.setting,
         run_ids=tuple(run.name for run in runs),

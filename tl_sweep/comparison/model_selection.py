@@ -15,6 +15,7 @@ from tl_sweep.config.keys import asks_of, field_paths, keys_with, role_of
 from tl_sweep.config.schema import text_of
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
+from tl_sweep.tracking.strategy_label import strategy_label
 
 SEEDS = tuple(sorted(keys_with(role="seed"), key=lambda name: name.count(".")))  # the run's own first
 DEFAULTS = {name: text_of(item.default) for name, item in field_paths() if item.default is not MISSING}
@@ -86,6 +87,11 @@ class Cell:
     def source(self) -> tuple[str, ...]:
         """Its weights, where sources vary and it has one."""
         return tuple(value for key, value in self.axes if key == WEIGHTS and value != NO_SOURCE)
+
+    @property
+    def label(self) -> str:
+        """Its strategy for people: ``none (full fine-tuning)``."""
+        return strategy_label(self.runs[0])
 
     @property
     def is_scratch(self) -> bool:

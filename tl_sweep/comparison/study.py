@@ -110,21 +110,22 @@ class Mistake:
 class Row:
     """One backbone and strategy (and labels per class, source, …) at the setting that validation chose.
 
-    axes: what else tells it from its neighbours, e.g. ``data.shots``. setting: the chosen free settings. trials: how
-    many settings were compared. selection_frequency: share of resamples that choose this setting again; nan if it was
-    the only one. best_frequency: share of resamples in which validation finds this row best again; nan but for the best
-    of several rows. run_ids: of the chosen runs, one per seed. num_val_images, num_test_images: of a seed. test_acc is
-    nan-free; the other figures are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs
-    at which val_acc_at_budget and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run
-    had so few. diagnosis: one sentence about the curves, or empty. on_front: no other row is better in accuracy,
-    training time, inference time and parameters at once.
-    metrics: all that the chosen runs recorded at their end, by name, as means over seeds; nan where a run lacks one.
-    confusion_KK: rows are labels; counts over all seeds.
+    strategy: as it is typed. strategy_label: with what the field calls it. axes: what else tells it from its
+    neighbours, e.g. ``data.shots``. setting: the chosen free settings. trials: how many settings were compared.
+    selection_frequency: share of resamples that choose this setting again; nan if it was the only one. best_frequency:
+    share of resamples in which validation finds this row best again; nan but for the best of several rows. run_ids: of
+    the chosen runs, one per seed. num_val_images, num_test_images: of a seed. test_acc is nan-free; the other figures
+    are nan where runs lack them. budget_s, budget_epochs: the training time and the epochs at which val_acc_at_budget
+    and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run had so few. diagnosis: one
+    sentence about the curves, or empty. on_front: no other row is better in accuracy, training time, inference time and
+    parameters at once. metrics: all that the chosen runs recorded at their end, by name, as means over seeds; nan where
+    a run lacks one. confusion_KK: rows are labels; counts over all seeds.
     """
 
     dataset: str
     backbone: str
     strategy: str
+    strategy_label: str
     axes: Axes
     setting: Axes
     run_ids: tuple[str, ...]
@@ -175,8 +176,8 @@ class Row:
 
     @property
     def label(self) -> str:
-        """``resnet18 · none``, with its axes."""
-        return named(self.backbone, self.strategy, axes=self.axes)
+        """``resnet18 · none (full fine-tuning)``, with its axes."""
+        return named(self.backbone, self.strategy_label, axes=self.axes)
 
 
 @dataclass(frozen=True)

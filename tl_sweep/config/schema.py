@@ -109,6 +109,7 @@ class PhaseConfig:
 @dataclass
 class FreezeConfig:
     name: str = key(MISSING, "the strategy")
+    label: str | None = key(None, "what the field calls it, in tables and figures", role="execution", since=2)
     phases: list[PhaseConfig] = key([], "what learns, in order")
     pretrained: bool = key(True, "false: weights are not loaded, the model starts at random (the baseline)")
     frozen_stages: int | None = key(None, "freeze=depth: how many leading stages are frozen", ge=0)

@@ -86,7 +86,8 @@ def _seconds_to_baseline(row: Row) -> float | None:
 
 DATASET = of_row("dataset", "data set", "", "what was learned", group="", kind="text")
 BACKBONE = of_row("backbone", "backbone", "", "the network", group="", kind="text")
-STRATEGY = of_row("strategy", "strategy", "", "which part of it was trained, and how", group="", kind="name")
+STRATEGY = of_row("strategy_label", "strategy", "", "which part of it was trained, and how", group="", kind="name")
+TYPED = of_row("strategy", "freeze", "", "the strategy as it is typed", kind="text")
 MARK = Column(
     "mark",
     "mark",
@@ -279,5 +280,5 @@ CHOICE = (
         kind="prose",
     ),
 )
-for _column in (*ACCURACY, *AGAINST, *COST, *CHOICE):
+for _column in (TYPED, *ACCURACY, *AGAINST, *COST, *CHOICE):
     COLUMNS.register(_column.key, _column)

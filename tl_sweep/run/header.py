@@ -21,6 +21,7 @@ from tl_sweep.models.weights.files import description_of
 from tl_sweep.run.key import params_of, title
 from tl_sweep.tracking.names import EVERYTHING, HEAD, SCHEMA, SOME, YES, RecordedPhase, Tag, phases_text
 from tl_sweep.tracking.record import RunHeader
+from tl_sweep.tracking.strategy_label import labelled
 from tl_sweep.training.freeze import Phase, trainable_parameters
 from tl_sweep.training.rates import head_lr_of, solver_of
 
@@ -59,19 +60,23 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
     model, head_lr = run.state.model, head_lr_of(config)
     phases = [_phase(phase, model.num_stages) for phase in run.setup.plan]
     only_head = all(phase.learns == HEAD for phase in phases)
+    is_control = only_head and run.weights is None  # frozen random features: what a source has to beat
     tags = {
         Tag.SCHEMA: str(SCHEMA),
         Tag.KEY: position.key,
         Tag.BACKBONE: architecture_label(config.model),
         Tag.POOLED: YES if model.pooled else "",
         Tag.STRATEGY: config.freeze.name,
+        Tag.STRATEGY_LABEL: labelled(
+            config.freeze.name, text_of(config.freeze.frozen_stages), config.freeze.label or "", is_control
+        ),
         Tag.INIT: text_of(config.model.weights) if run.weights else "random",
         Tag.BASELINE: "" if config.freeze.pretrained or only_head else YES,
         Tag.PHASES: phases_text(phases),
         Tag.TRAINABLE: ", ".join(_phase_text(phase, model.num_stages) for phase in run.setup.plan),
         Tag.SOLVER: solver_of(config),
         Tag.HEAD_LR: "" if head_lr is None else f"{head_lr:g}",
-        Tag.CONTROL: "random features" if only_head and run.weights is None else "",
+        Tag.CONTROL: "random features" if is_control else "",
         Tag.TRAINABLE_PARAMETERS: str(max(_count(run, phase) for phase in run.setup.plan)),
         Tag.PARAMETERS_PER_STAGE: json.dumps(_parameters_per_stage(run)),
         Tag.OVERRIDES: masked(" ".join(position.overrides)),

@@ -77,6 +77,7 @@ class Tag:
     BACKBONE = "backbone"
     POOLED = "pooled"
     STRATEGY = "strategy"
+    STRATEGY_LABEL = "strategy.label"  # for people: ``none (full fine-tuning)``
     INIT = "init"
     BASELINE = "baseline"  # of what starts at random by its strategy, and learns more than a head
     PHASES = "phases"  # see ``RecordedPhase``

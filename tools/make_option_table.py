@@ -11,7 +11,7 @@ from tl_sweep.config.keys import default_of, field_paths
 from tl_sweep.config.loading import conf_dir
 
 PATH = Path(__file__).parents[1] / "docs" / "options.md"
-GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
+GROUPS = ("model", "freeze", "optim", "objective", "data", "augment", "sweep")
 
 
 def default_text(item: dataclasses.Field[Any]) -> str:

@@ -24,13 +24,22 @@ KEYS_OF_OPTIM = (
     "optim.layer_decay, optim.warmup, optim.label_smoothing, optim.clip_norm, optim.ema_decay, optim.l2"
 )
 STRATEGIES = "all, bn_only, depth, early, gradual, lp_ft, none, scratch"
-NO_KEY = "groups: model, freeze, optim, data, augment, sweep; keys: --help lists them"
+NO_KEY = "groups: model, freeze, optim, objective, data, augment, sweep; keys: --help lists them"
 
 
 @pytest.mark.parametrize(
     ("arguments", "problems"),
     [
         (["freeze=eraly"], [f"freeze=eraly: no such option; did you mean 'early'? allowed: {STRATEGIES}"]),
+        (["objective=coral"], ["objective=coral: no such option; allowed: cross_entropy"]),
+        (
+            ["objective.name=coral"],
+            ["objective.name=coral: there is none of that name; allowed: cross_entropy"],
+        ),
+        (
+            ["+objective.options.weight=0.5"],
+            ["objective.options.weight=0.5: objective=cross_entropy does not read it"],
+        ),
         (["-m", "freeze=none,eraly"], [f"freeze=eraly: no such option; did you mean 'early'? allowed: {STRATEGIES}"]),
         (["optim.lrr=1"], [f"optim.lrr: no such key; did you mean 'optim.lr'? allowed here: {KEYS_OF_OPTIM}"]),
         (["+optim.lrr=1"], [f"optim.lrr: no such key; did you mean 'optim.lr'? allowed here: {KEYS_OF_OPTIM}"]),

@@ -19,6 +19,7 @@ GROUPS = {
     "model": 15 + 1,
     "freeze": 8,
     "optim": 4,
+    "objective": 1,
     "data": 11,
     "augment": 3,
 }
@@ -51,7 +52,7 @@ def test_every_option_composes(group: str, option: str) -> None:
 
 
 def test_option_name_is_its_file_name() -> None:
-    for group in ("freeze", "optim", "data", "augment"):
+    for group in ("freeze", "optim", "objective", "data", "augment"):
         for option in option_names(group):
             assert OmegaConf.load(conf_dir() / group / f"{option}.yaml").name == option
 

@@ -49,6 +49,8 @@ MATTERS: dict[str, Any] = {
     "optim.clip_norm": 0.5,
     "optim.ema_decay": 0.5,
     "optim.l2": [1.0],
+    "objective.name": "other",
+    "objective.options": {"weight": 0.5},
     "data.name": "letters",
     "data.image_size": 64,
     "data.shots": 10,

@@ -11,7 +11,7 @@ from tl_sweep.base.errors import did_you_mean
 from tl_sweep.config.keys import field_paths, own_fields
 from tl_sweep.config.schema import DATA_CONFIGS
 
-GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
+GROUPS = ("model", "freeze", "optim", "objective", "data", "augment", "sweep")
 LISTS = {path for path, item in field_paths() if str(item.type).startswith("list")}
 AMBIGUOUS = re.compile("Ambiguous value for argument '(.*)'")
 PREFIXES = {path.rpartition(".")[0] for path, _ in field_paths()} - {""}

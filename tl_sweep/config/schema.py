@@ -152,6 +152,12 @@ class OptimConfig:
 
 
 @dataclass
+class ObjectiveConfig:
+    name: str = key("cross_entropy", "what training minimises", costs=True, since=2)
+    options: dict[str, float] = key({}, "numbers that the objective reads, by name", since=2)
+
+
+@dataclass
 class DataConfig:
     name: str = key(MISSING, "the data set", costs=True)
     root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", role="execution", path=True)
@@ -250,6 +256,7 @@ class Config:
     model: ModelConfig = group(ModelConfig)
     freeze: FreezeConfig = group(FreezeConfig)
     optim: OptimConfig = group(OptimConfig)
+    objective: ObjectiveConfig = group(ObjectiveConfig)
     data: DataConfig = group(DataConfig)
     augment: AugmentConfig = group(AugmentConfig)
     cache: CacheConfig = group(CacheConfig)

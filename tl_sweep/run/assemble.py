@@ -26,6 +26,8 @@ from tl_sweep.training.examples import DecodedImages, Examples
 from tl_sweep.training.feature_cache import FeatureCache
 from tl_sweep.training.freeze import make_plan
 from tl_sweep.training.mixing import make_mixing
+from tl_sweep.training.objectives.modules import make_modules
+from tl_sweep.training.objectives.registry import make_objective
 from tl_sweep.training.state import Setup, TrainState
 
 
@@ -58,6 +60,8 @@ def assemble(config: Config, start: Start, store: RowStore | None = None, *, sha
     train, val, test = (
         examples(config, images, indices, compute, store) for indices in (splits.train, splits.val, splits.test)
     )
+    objective = make_objective(config, class_weights(train) if config.data.balance == "weight" else None)
+    modules = make_modules(objective, model.feature_dim, len(images.class_names), config.seed)
     setup = Setup(
         config=config,
         plan=plan,
@@ -66,9 +70,10 @@ def assemble(config: Config, start: Start, store: RowStore | None = None, *, sha
         compute=compute,
         cache=FeatureCache(store, config.cache.enabled, shared),
         mixing=make_mixing(config.augment, len(images.class_names)),
-        class_weights_K=class_weights(train) if config.data.balance == "weight" else None,
+        objective=objective,
+        streams=objective.streams({"train": train}),
     )
-    return Run(images, splits, test, setup, TrainState(model), start.file)
+    return Run(images, splits, test, setup, TrainState(model, modules.to(compute.device)), start.file)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from tl_sweep.run.key import run_folder
 from tl_sweep.sweep.jobs import Grid, Job, reuse_order
 from tl_sweep.sweep.preflight import check_data, plan_problems_of, raise_all, weights_problems
 from tl_sweep.tracking.record import Record, RunRecord
+from tl_sweep.training.objectives.registry import objective_problems
 from tl_sweep.training.rates import unread_keys
 
 Compose = Callable[[list[str]], DictConfig]
@@ -109,6 +110,7 @@ def _read(overrides: list[str], compose: Compose) -> tuple[Job | None, list[str]
     problems = [
         *model_problems(config.model, config.data.image_size),
         *weights_problems(config),
+        *objective_problems(config),
         *unread_keys(config, given),
         *unread_by_source(config, given),
     ]

@@ -48,6 +48,11 @@ class Metric:
         return f"lr/{group}"
 
     @staticmethod
+    def train_of(name: str) -> str:
+        """An epoch's mean of what its objective measures in each step; of the loss itself ``TRAIN_LOSS``."""
+        return f"train/{name}"
+
+    @staticmethod
     def grad_norm_of(group: str) -> str:
         return f"grad_norm/{group}"
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tl_sweep.base.errors import JobFailed
 from tl_sweep.models.stages import StagedModel
@@ -19,6 +21,7 @@ from tl_sweep.training import freeze
 from tl_sweep.training.averaging import WeightAverage
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.feature_cache import Demand
+from tl_sweep.training.objectives.base import Step
 from tl_sweep.training.optimizer import Group, make_optimizer, make_schedule, parameter_groups
 from tl_sweep.training.prefix import Prefix
 from tl_sweep.training.rates import batch_size_of, solver_of
@@ -27,7 +30,7 @@ from tl_sweep.training.state import Best, EpochRecord, Setup, TrainState
 
 
 def fit(state: TrainState, setup: Setup) -> Iterator[EpochRecord]:
-    """Train ``state.model`` through every phase, a record per epoch; then the model holds the run's best tensors.
+    """Train ``state.model`` through every phase, a record per epoch; then it holds the run's best tensors.
 
     At each record ``state`` is whole: kept then and put back later, it goes on as if nothing had happened.
 
@@ -47,7 +50,7 @@ def fit(state: TrainState, setup: Setup) -> Iterator[EpochRecord]:
             yield EpochRecord(state.epoch - 1, state.phase, metrics)
         end_phase(state, setup, phase)
     assert state.best is not None
-    load_tensors(state.model, state.best.tensors)
+    state.load_tensors(state.best.tensors)
 
 
 def begin_phase(state: TrainState, setup: Setup, phase: freeze.Phase) -> None:
@@ -60,10 +63,11 @@ def begin_phase(state: TrainState, setup: Setup, phase: freeze.Phase) -> None:
     if solver_of(config) == "lbfgs":
         return
     steps = len(batches(len(setup.train), batch_size_of(config, len(setup.train)), np.random.default_rng(0)))
-    state.groups = parameter_groups(state.model, phase, config)
+    state.groups = parameter_groups(state.model, phase, config, state.objective_modules.parameters())
     state.optimizer = make_optimizer(state.groups, config)
     state.schedule = make_schedule(state.optimizer, phase.epochs * steps, config.optim.warmup)
     if config.optim.ema_decay is not None:
+        learning |= dict(state.objective_modules.named_parameters(prefix="objective"))
         state.average = WeightAverage(learning, config.optim.ema_decay)
     if resumed is not None:
         state.optimizer.load_state_dict(resumed["optimizer"])
@@ -82,7 +86,7 @@ def is_over(state: TrainState, setup: Setup, phase: freeze.Phase) -> bool:
 def end_phase(state: TrainState, setup: Setup, phase: freeze.Phase) -> None:
     """The next phase starts from this one's best tensors, once what it froze is proven to have stood still."""
     assert state.phase_best is not None
-    load_tensors(state.model, state.phase_best.tensors)
+    state.load_tensors(state.phase_best.tensors)
     freeze.require_unchanged(state.frozen, freeze.frozen_tensors(state.model, phase), f"phase {state.phase + 1}")
     state.best = chosen(state, setup)
     state.phase, state.phase_epoch, state.waited = state.phase + 1, 0, 0
@@ -102,14 +106,15 @@ def frozen_prefix(state: TrainState, setup: Setup, phase: freeze.Phase) -> Prefi
     epochs = range(state.epoch, state.epoch + phase.epochs - state.phase_epoch)
     demands = [Demand(setup.val, [None] * (len(epochs) + 1))]
     if setup.mixing is None:
-        demands.insert(0, Demand(setup.train, epochs))
+        demands = [*(Demand(images, epochs) for images in (setup.train, *setup.streams.values())), *demands]
     elif phase.frozen_stages:
         setup.cache.say("training images are mixed, so that the frozen stages run in every step")
     return setup.cache.prefix(state.model, phase.frozen_stages, setup.compute, demands)
 
 
 def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[str, float]:
-    """One pass over the training images; returns mean loss, accuracy, rates and the first step's gradient norms."""
+    """One pass over the training images; returns means of loss and of what else the objective measures, accuracy, rates
+    and the first step's gradient norms."""
     started_s = time.perf_counter()
     config, model = setup.config, state.model
     assert state.optimizer is not None and state.schedule is not None and state.prefix is not None
@@ -117,27 +122,30 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
     rng = np.random.default_rng([config.seed, state.epoch])
     torch.manual_seed(int(rng.integers(2**63)))  # dropout, stochastic depth, mixing
     freeze.set_training_mode(model, phase, config.freeze.batch_norm)
+    state.objective_modules.train()
     rates = {
         Metric.lr_of(group.name): float(rate)
         for group, rate in zip(state.groups, state.schedule.get_last_lr(), strict=True)
     }
     metrics = dict(rates)
-    losses: list[Tensor] = []
+    scalars: dict[str, list[Tensor]] = defaultdict(list)
     hits: list[Tensor] = []
     model.load(prefix.depth)
+    network = partial(features_and_logits, model, prefix.depth)
     order = batches(len(setup.train), batch_size_of(config, len(setup.train)), rng)
-    for indices_B, z in zip(order, prefix.outputs(setup.train, order, state.epoch), strict=True):
+    inputs, further = prefix.outputs(setup.train, order, state.epoch), stream_inputs(prefix, setup, order, state.epoch)
+    for indices_B, z, streams in zip(order, inputs, further, strict=True):
         targets = labels_B = setup.train.labels(indices_B)
         if setup.mixing is not None:
             z, targets = setup.mixing(z, labels_B)
         with setup.compute.autocast():
-            logits_BK = model.head(model.run(z, prefix.depth))
-        loss = F.cross_entropy(
-            logits_BK.float(), targets, setup.class_weights_K, label_smoothing=config.optim.label_smoothing
-        )
+            features_BD, logits_BK = network(z)
+            progress = (state.epoch + len(hits) / len(order)) / config.epochs
+            step = Step(features_BD, logits_BK, targets, streams, state.objective_modules, network, progress)
+            loss, measured = setup.objective.loss(step)
         state.optimizer.zero_grad()
         loss.backward()
-        if not losses:
+        if not hits:
             metrics |= gradient_norms(state.groups)
         if config.optim.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_([p for g in state.groups for p in g.parameters], config.optim.clip_norm)
@@ -145,12 +153,13 @@ def train_epoch(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[st
         state.schedule.step()
         if state.average:
             state.average.update()
-        losses.append(loss.detach())
+        for name, value in (measured | {"loss": loss}).items():
+            scalars[name].append(value.detach())
         hits.append((logits_BK.detach().argmax(1) == labels_B).sum())
-    losses_S = torch.stack(losses)  # read once an epoch: reading every step would stall a GPU
-    require_finite(losses_S, state.epoch, rates[Metric.lr_of("head")])
+    lr = rates[Metric.lr_of("head")]
+    require_finite(torch.stack(scalars["loss"]), state.epoch, lr)  # once an epoch: each look stalls a GPU
+    metrics |= {Metric.train_of(name): torch.stack(values).mean().item() for name, values in scalars.items()}
     return metrics | {
-        Metric.TRAIN_LOSS: losses_S.mean().item(),
         Metric.TRAIN_ACC: torch.stack(hits).sum().item() / len(setup.train),
         Metric.IMAGES_PER_S: len(setup.train) / (time.perf_counter() - started_s),
     }
@@ -181,8 +190,8 @@ def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool
     now = Best(accuracy, loss, state.epoch, {})
     improved = now.beats(state.phase_best)
     if improved or not setup.validation_chooses:
-        names = freeze.moving_tensors(state.model, setup.plan)
-        state.phase_best = Best(now.val_acc, now.val_loss, now.epoch, copy_tensors(state.model, names))
+        tensors = {name: tensor.detach().clone() for name, tensor in state.moving_tensors(setup.plan).items()}
+        state.phase_best = replace(now, tensors=tensors)
     return improved
 
 
@@ -193,6 +202,33 @@ def batches(count: int, batch_size: int, rng: np.random.Generator) -> list[np.nd
     if cuts and count - cuts[-1] == 1:
         cuts.pop()
     return np.split(order, cuts)
+
+
+def stream_inputs(prefix: Prefix, setup: Setup, order: list[np.ndarray], epoch: int) -> Iterator[dict[str, Tensor]]:
+    """What the objective sees besides the training images, a dictionary per batch of ``order``, as many images each.
+
+    The order of each stream follows from (seed, epoch), apart from that of the training images.
+    """
+    outputs = {}
+    for place, (name, images) in enumerate(setup.streams.items()):
+        rng = np.random.default_rng([setup.config.seed, epoch, 1 + place])  # a last 0 would be no other seed
+        outputs[name] = prefix.outputs(images, batches_like(order, len(images), rng), epoch)
+    for _ in order:
+        yield {name: next(batch) for name, batch in outputs.items()}
+
+
+def batches_like(order: list[np.ndarray], count: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Batches of the sizes of those of ``order``, from random orders of ``count`` images, one after the other."""
+    sizes = [len(indices_B) for indices_B in order]
+    rounds = -(-sum(sizes) // count)
+    places = np.concatenate([rng.permutation(count) for _ in range(rounds)])[: sum(sizes)]
+    return np.split(places, np.cumsum(sizes)[:-1])
+
+
+def features_and_logits(model: StagedModel, depth: int, z: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, D) and (B, K) of what stage ``depth`` reads."""
+    features_BD = model.run(z, depth)
+    return features_BD, model.head(features_BD)
 
 
 def gradient_norms(groups: list[Group]) -> dict[str, float]:
@@ -212,15 +248,3 @@ def require_finite(losses_S: Tensor, epoch: int, lr: float) -> None:
             f"the training loss is {losses_S[step].item()} at epoch {epoch + 1}, step {step + 1}, head rate {lr:g}: "
             "lower optim.lr (or optim.lr_scale), or set optim.clip_norm=1"
         )
-
-
-def copy_tensors(model: StagedModel, names: list[str]) -> dict[str, Tensor]:
-    tensors = model.module.state_dict()
-    return {name: tensors[name].detach().clone() for name in names}
-
-
-def load_tensors(model: StagedModel, tensors: dict[str, Tensor]) -> None:
-    mine = model.module.state_dict()
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            mine[name].copy_(tensor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -35,7 +35,8 @@ def plan_problems(config: Config, num_stages: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that share a peak rate: the head, or one stage; ``decay`` is false for norms and biases."""
+    """Parameters that share a peak rate: the head, one stage, or the objective's own modules; ``decay`` is false for
+    norms and biases."""
 
     name: str
     parameters: list[nn.Parameter]
@@ -43,18 +44,24 @@ class Group:
     decay: bool
 
 
-def parameter_groups(model: StagedModel, phase: Phase, config: Config) -> list[Group]:
-    """rate = lr × phase scale × backbone scale (1 for the head) × layer_decay ** distance from the head."""
+def parameter_groups(
+    model: StagedModel, phase: Phase, config: Config, of_objective: Iterable[nn.Parameter] = ()
+) -> list[Group]:
+    """rate = lr × phase scale × backbone scale (1 for the head) × layer_decay ** distance from the head.
+
+    of_objective: parameters of the objective's own modules; they learn at the head's rate.
+    """
     head_lr = head_lr_of(config)
     assert head_lr is not None
-    rooms = [("head", model.head_parameters(), head_lr * phase.lr_scale)]
+    rooms = [("head", list(model.head_parameters().values()), head_lr * phase.lr_scale)]
     for stage in range(model.num_stages):
         distance = model.num_stages - stage
         scale = phase.lr_scale * backbone_scale_of(config) * config.optim.layer_decay**distance
-        rooms.append((model.stages[stage].name, model.stage_parameters(stage), head_lr * scale))
+        rooms.append((model.stages[stage].name, list(model.stage_parameters(stage).values()), head_lr * scale))
+    rooms.append(("objective", list(of_objective), head_lr * phase.lr_scale))
     groups = []
     for name, parameters, lr in rooms:
-        learning = [parameter for parameter in parameters.values() if parameter.requires_grad]
+        learning = [parameter for parameter in parameters if parameter.requires_grad]
         for decay in (True, False):
             chosen = [parameter for parameter in learning if (parameter.ndim > 1) is decay]
             if chosen:

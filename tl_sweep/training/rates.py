@@ -9,6 +9,7 @@ from tl_sweep.base.errors import Misfit, UserError
 from tl_sweep.config.keys import default_of, field_paths
 from tl_sweep.config.schema import Config
 from tl_sweep.models.catalog import has_norm
+from tl_sweep.training.objectives.registry import OBJECTIVES
 
 BACKBONE_ALONE = ("optim.backbone_lr_scale", "optim.layer_decay", "freeze.batch_norm")
 
@@ -17,14 +18,18 @@ def solver_of(config: Config) -> str:
     """``sgd``, ``adamw`` or ``lbfgs``.
 
     ``optim=auto`` is the strategy's own solver. Where that is L-BFGS and the run asks for something that L-BFGS has
-    not (a learning rate, mixed images, head dropout), it is the first optimiser that the strategy gives a rate for.
+    not (a learning rate, mixed images, head dropout, another objective than cross-entropy), it is the first optimiser
+    that the strategy gives a rate for.
+
+    Raises:
+        UserError: it depends on the objective, and there is none of that name.
     """
     if config.optim.name != "auto":
         return config.optim.name
     wants_steps = config.optim.lr is not None or config.augment.mixup or config.augment.cutmix or config.model.dropout
-    if config.freeze.solver == "lbfgs" and wants_steps:
-        return next(iter(config.freeze.lr))
-    return config.freeze.solver
+    if config.freeze.solver != "lbfgs":
+        return config.freeze.solver
+    return next(iter(config.freeze.lr)) if wants_steps or not OBJECTIVES[config.objective.name].solvable else "lbfgs"
 
 
 def head_lr_of(config: Config) -> float | None:

@@ -17,8 +17,6 @@ import torch
 
 from tl_sweep.base.atomic_files import atomic_write, partial_files
 from tl_sweep.base.errors import JobFailed
-from tl_sweep.training.freeze import moving_tensors
-from tl_sweep.training.loop import load_tensors
 from tl_sweep.training.state import Best, Setup, TrainState
 
 log = logging.getLogger(__name__)
@@ -90,12 +88,11 @@ class Checkpoints:
 
 def snapshot(state: TrainState, setup: Setup) -> dict[str, Any]:
     """Everything of ``state`` that a fresh one of the same configuration has not."""
-    tensors = state.model.module.state_dict()
     parts = {"optimizer": state.optimizer, "schedule": state.schedule, "average": state.average}
     return {
         "format": FORMAT,
         **{name: getattr(state, name) for name in COUNTERS},
-        "tensors": {name: tensors[name] for name in moving_tensors(state.model, setup.plan)},
+        "tensors": state.moving_tensors(setup.plan),
         "phase_best": None if state.phase_best is None else vars(state.phase_best),
         "best": None if state.best is None else vars(state.best),
         **{name: None if part is None else part.state_dict() for name, part in parts.items()},
@@ -106,7 +103,7 @@ def restore(state: TrainState, setup: Setup, saved: dict[str, Any]) -> None:
     """The inverse of ``snapshot``, on the fresh state of a run that is about to start."""
     for name in COUNTERS:
         setattr(state, name, saved[name])
-    load_tensors(state.model, saved["tensors"])
+    state.load_tensors(saved["tensors"])
     device = setup.compute.device
     for name in ("phase_best", "best"):
         kept = saved[name]

@@ -79,9 +79,7 @@ def _solve(weight_KD: Tensor, bias_K: Tensor, features_MD: Tensor, labels_M: Ten
         def objective() -> Tensor:
             solver.zero_grad()
             logits_MK = F.linear(features_MD, weight, bias)
-            smoothing = setup.config.optim.label_smoothing
-            loss = F.cross_entropy(logits_MK, labels_M, setup.class_weights_K, label_smoothing=smoothing)
-            loss = loss + 0.5 * l2 * weight.square().sum()
+            loss = setup.objective.cross_entropy(logits_MK, labels_M) + 0.5 * l2 * weight.square().sum()
             loss.backward()
             return loss
 

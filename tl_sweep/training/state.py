@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tl_sweep.config.schema import Config
 from tl_sweep.models.stages import StagedModel
@@ -16,9 +17,11 @@ from tl_sweep.training.device import Compute
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.feature_cache import FeatureCache
 from tl_sweep.training.mixing import Mixing
+from tl_sweep.training.objectives.base import Objective
 from tl_sweep.training.optimizer import Group
 from tl_sweep.training.prefix import Prefix
 
+OF_OBJECTIVE = "objective."  # before the names of the tensors of its modules
 FEWEST_TO_CHOOSE_ON = 200  # below this many validation images the last epoch is taken: a choice would be noise
 
 
@@ -33,7 +36,8 @@ class Setup:
     compute: Compute
     cache: FeatureCache
     mixing: Mixing | None
-    class_weights_K: Tensor | None
+    objective: Objective
+    streams: Mapping[str, Examples]  # what the objective wants to see besides ``train``
 
     @property
     def validation_chooses(self) -> bool:
@@ -42,7 +46,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Best:
-    """The epoch that validation chose, and the tensors that the model had then."""
+    """The epoch that validation chose, and what ``TrainState.moving_tensors`` were then."""
 
     val_acc: float
     val_loss: float
@@ -57,12 +61,14 @@ class Best:
 class TrainState:
     """All that changes during a run. Batch order, dropout and mixing follow from (seed, epoch): no RNG is kept.
 
+    objective_modules: what the objective lets learn beside the model.
     epoch: finished ones, over all phases. phase: the one being trained; phase_epoch: finished ones in it; waited: how
     many of these since the last better one. frozen: fingerprint of what the phase freezes, taken when it began.
     resumed: what an earlier attempt left of the phase's optimiser, schedule and average, until the phase goes on.
     """
 
     model: StagedModel
+    objective_modules: nn.ModuleDict = field(default_factory=nn.ModuleDict)
     epoch: int = 0
     phase: int = 0
     phase_epoch: int = 0
@@ -76,6 +82,22 @@ class TrainState:
     phase_best: Best | None = None
     best: Best | None = None
     resumed: dict[str, Any] | None = None
+
+    def moving_tensors(self, plan: tuple[freeze.Phase, ...]) -> dict[str, Tensor]:
+        """Every tensor that ``plan`` changes, by name: of the model, and of the objective's modules."""
+        tensors = self._tensors()
+        names = [*freeze.moving_tensors(self.model, plan), *self.objective_modules.state_dict(prefix=OF_OBJECTIVE)]
+        return {name: tensors[name] for name in names}
+
+    @torch.no_grad()
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy back what ``moving_tensors`` gave."""
+        mine = self._tensors()
+        for name, tensor in tensors.items():
+            mine[name].copy_(tensor)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.model.module.state_dict() | self.objective_modules.state_dict(prefix=OF_OBJECTIVE)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What a run minimises: implementations of ``base.Objective``, by the name in ``objective.name``."""

@@ -566,6 +566,13 @@ def test_of_two_runs_with_one_configuration_the_newest_counts_whatever_its_key(
     assert left_out(study([again, *made], tmp_path)) == {"a newer run means the same": (made[0].name,)}
 
 
+def test_a_key_that_an_older_version_did_not_know_had_its_default(made: list[RunRecord], tmp_path: Path) -> None:
+    params = {key: value for key, value in made[0].params.items() if not key.startswith("objective.")}
+    older = replace(made[0], run_id="older", started_s=1.0, params=params)
+    assert len(params) < len(made[0].params)
+    assert left_out(study([older, *made], tmp_path)) == {"a newer run means the same": (older.name,)}
+
+
 # --- labels, recommendations, diagnoses
 
 

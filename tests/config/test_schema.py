@@ -127,7 +127,10 @@ def test_every_role_and_question_is_a_known_one() -> None:
             {"asks": "data"},
             ["data.name", "data.root", "data.split_seed", "data.duplicates", "data.group", "data.skip_unreadable"],
         ),
-        ({"costs": True}, ["data.name", "data.image_size", "data.shots", "data.fraction", "augment.views"]),
+        (
+            {"costs": True},
+            ["objective.name", "data.name", "data.image_size", "data.shots", "data.fraction", "augment.views"],
+        ),
         ({"solvers": ("lbfgs",)}, ["optim.l2"]),
         ({"solvers": ("sgd",)}, ["optim.momentum"]),
     ],

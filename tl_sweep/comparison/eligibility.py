@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.evidence import Evidence
-from tl_sweep.comparison.model_selection import backbone_and_strategy, value_of
+from tl_sweep.comparison.model_selection import DEFAULTS, backbone_and_strategy, value_of
 from tl_sweep.comparison.study import Excluded
 from tl_sweep.config.keys import keys_with, keys_without_default
 from tl_sweep.tracking.names import Metric, Tag
@@ -125,7 +125,7 @@ def _same_meaning(runs: Sequence[RunRecord], evidence: Evidence) -> Kept:
 
     def configured(run: RunRecord) -> tuple[str, ...]:
         what = (*backbone_and_strategy(run), run.tags.get(Tag.DATA_FINGERPRINT, ""))
-        return (*what, *(value_of(run, key) for key in sorted(run.params.keys() - execution)))
+        return (*what, *(value_of(run, key) for key in sorted({*run.params, *DEFAULTS} - execution)))
 
     return _newest(runs, configured, lambda run: run.name, "a newer run means the same")
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tl_sweep.base.secrets import masked
+from tl_sweep.comparison.model_selection import value_of
 from tl_sweep.config.keys import keys_with
 from tl_sweep.config.schema import local_path, text_of
 from tl_sweep.models.catalog import architecture_label
@@ -92,7 +93,7 @@ def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
         for run in past
         if run.record.tags[Tag.BACKBONE] == architecture_label(job.config.model)
         and run.record.tags[Tag.STRATEGY] == job.config.freeze.name
-        and all(run.record.params.get(key) == value for key, value in same_work.items())
+        and all(value_of(run.record, key) == value for key, value in same_work.items())
     ]
     if not alike:
         return None

@@ -215,7 +215,7 @@ class Part(nn.Module):
 
 
 def parts_of(model: StagedModel) -> tuple[list[nn.Module], nn.Linear]:
-    model.module.to(DEVICE, memory_format=torch.channels_last)
+    model.module.to(device=DEVICE, memory_format=torch.channels_last)  # type: ignore[call-overload]
     head = nn.Linear(model.feature_dim, CLASSES, device=DEVICE)
     return [Part(model, stage) for stage in range(model.num_stages)], head
 

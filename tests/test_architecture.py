@@ -217,7 +217,7 @@ def names_spelled_in(tree: ast.AST) -> Iterator[str]:
             case ast.Compare(left=ast.Constant(str(text)), comparators=[holder]) if holds_names(holder):
                 yield text
             case ast.keyword(arg="tags" | "metrics", value=ast.Dict(keys=keys)):
-                yield from (key.value for key in keys if isinstance(key, ast.Constant))
+                yield from (str(key.value) for key in keys if isinstance(key, ast.Constant))
 
 
 def holds_names(node: ast.AST) -> bool:

@@ -6,6 +6,7 @@ import copy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,19 +50,19 @@ def moved(model: nn.Module) -> set[str]:
     return {name for name in before if not torch.equal(before[name], after[name])}
 
 
-def test_pretrained_models_load(model, weights):
+def test_pretrained_models_load(model: nn.Module, weights: Path) -> None:
     saved, loaded = torch.load(weights, weights_only=True), model.state_dict()
     assert isinstance(model, torchvision.models.ResNet)
     assert list(loaded) == list(saved)
     assert all(torch.equal(loaded[name], saved[name]) for name in saved if not name.startswith("fc."))
 
 
-def test_classifier_is_replaced(model):
+def test_classifier_is_replaced(model: nn.Module) -> None:
     assert isinstance(model.fc, nn.Linear)
     assert (model.fc.in_features, model.fc.out_features) == (512, 10)
 
 
-def test_fine_tuning_works(model):
+def test_fine_tuning_works(model: nn.Module) -> None:
     fine_tune_resnet(model)
     changed = moved(model)
     assert not any(name.startswith(EARLY) for name in changed)
@@ -69,47 +70,47 @@ def test_fine_tuning_works(model):
 
 
 @pytest.mark.parametrize("num_classes", [2, 10])
-def test_output_shapes(weights, num_classes):
+def test_output_shapes(weights: Path, num_classes: int) -> None:
     model = load_pretrained_resnet(num_classes, weights=weights)
     assert model(torch.zeros(3, 3, 64, 64)).shape == (3, num_classes)
 
 
-def test_early_batch_norm_stays_in_eval_mode_when_the_model_trains(model):
+def test_early_batch_norm_stays_in_eval_mode_when_the_model_trains(model: nn.Module) -> None:
     fine_tune_resnet(model).train()
     modes = {n: m.training for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     assert modes == {name: not name.startswith(EARLY[1:]) and name != "bn1" for name in modes}
 
 
-def test_fine_tuning_everything_moves_everything(model):
+def test_fine_tuning_everything_moves_everything(model: nn.Module) -> None:
     fine_tune_resnet(fine_tune_resnet(model), freeze_early_layers=False)
     assert moved(model) == set(model.state_dict())
 
 
-def test_freezing_leaves_only_the_classifier(model):
+def test_freezing_leaves_only_the_classifier(model: nn.Module) -> None:
     assert freeze_pretrained_layers(model) is model
     assert moved(model) == {"fc.weight", "fc.bias"}
 
 
-def test_freezing_can_be_undone(model):
+def test_freezing_can_be_undone(model: nn.Module) -> None:
     freeze_pretrained_layers(freeze_pretrained_layers(model), freeze=False)
     assert moved(model) == set(model.state_dict())
 
 
-def test_a_frozen_model_can_be_copied(model):
+def test_a_frozen_model_can_be_copied(model: nn.Module) -> None:
     twin = copy.deepcopy(freeze_pretrained_layers(model)).train()
     assert not twin.layer1.training
     assert twin.layer1.train() is twin.layer1
 
 
-def test_without_weights_the_model_is_random():
+def test_without_weights_the_model_is_random() -> None:
     assert load_pretrained_resnet(4, weights=None)(torch.zeros(1, 3, 64, 64)).shape == (1, 4)
 
 
-def test_the_head_follows_torchs_seed(weights):
-    heads = []
+def test_the_head_follows_torchs_seed(weights: Path) -> None:
+    heads: list[Tensor] = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        heads.append(load_pretrained_resnet(4, weights=weights).fc.weight)
+        heads.append(load_pretrained_resnet(4, weights=weights).get_parameter("fc.weight"))
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
 
@@ -124,25 +125,25 @@ def test_the_head_follows_torchs_seed(weights):
     ],
     ids=["family", "name", "letters", "enum"],
 )
-def test_what_cannot_be_loaded_is_refused(arguments, problem):
+def test_what_cannot_be_loaded_is_refused(arguments: dict[str, Any], problem: str) -> None:
     with pytest.raises(UserError) as error:
         load_pretrained_resnet(**arguments)
     assert problem in str(error.value)
 
 
 @pytest.mark.parametrize(("stride", "channels"), [(1, 16), (2, 32)], ids=["identity", "projection"])
-def test_residual_block_has_the_textbooks_parts(stride, channels):
+def test_residual_block_has_the_textbooks_parts(stride: int, channels: int) -> None:
     block = ResidualBlock(16, channels, stride=stride)
     assert {"conv1", "bn1", "conv2", "bn2", "shortcut"} <= {name for name, _ in block.named_children()}
     assert isinstance(block.shortcut, nn.Identity) == (stride == 1)
 
 
-def test_the_package_imports_nothing_heavy_until_a_name_is_used():
+def test_the_package_imports_nothing_heavy_until_a_name_is_used() -> None:
     code = "import sys, tl_sweep; print({'torch', 'torchvision', 'mlflow', 'hydra'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "set()\n"
 
 
-def test_an_unknown_name_is_an_attribute_error():
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'tl_sweep' has no attribute 'load_vgg'"):
         _ = tl_sweep.load_vgg

@@ -1,6 +1,7 @@
 """Any file that PIL reads becomes the same upright 8-bit RGB square."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def gradient(white: float, dtype: type) -> np.ndarray:
     return np.tile(np.linspace(0, white, SIDE_PX), (SIDE_PX, 1)).astype(dtype)
 
 
-def decoded(image: Image.Image, path: Path, **options: object) -> np.ndarray:
+def decoded(image: Image.Image, path: Path, **options: Any) -> np.ndarray:
     image.save(path, **options)
     return decode_files([path], PREPROCESSING, num_workers=1)[0]
 

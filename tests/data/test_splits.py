@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tl_sweep.data.imageset import ImageSet
 from tl_sweep.data.splits import Splits, split
 
 
-def config(**options: object) -> DataConfig:
+def config(**options: Any) -> DataConfig:
     return DataConfig(name="made_up", **{"subset_seed": 0, **options})
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
+from random import Random
+from typing import Any
 
 import numpy as np
 from hypothesis import assume, given, settings
@@ -37,7 +39,7 @@ def image_sets(draw: st.DrawFn, given_splits: bool = True, single: bool = False)
     return image_set(labels, contents=contents, own=own, groups=groups)
 
 
-def parts_of(images: ImageSet, **options: object) -> Splits:
+def parts_of(images: ImageSet, **options: Any) -> Splits:
     """Its split; sets with too few images for it are passed over."""
     try:
         return split(images, DataConfig(name="made_up", **{"subset_seed": 0, **options}))
@@ -72,7 +74,7 @@ def test_few_shots_are_part_of_more(images: ImageSet, subset_seed: int) -> None:
 
 @some
 @given(image_sets(), SEEDS, st.sampled_from([None, 5]), st.randoms(use_true_random=False))
-def test_the_order_of_files_plays_no_part(images: ImageSet, seed: int, shots: int | None, random: object) -> None:
+def test_the_order_of_files_plays_no_part(images: ImageSet, seed: int, shots: int | None, random: Random) -> None:
     order = list(range(len(images)))
     random.shuffle(order)
     shuffled = reordered(images, np.array(order))

@@ -29,6 +29,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -103,7 +104,7 @@ def finish(process: subprocess.Popen[str], code: int = 0) -> None:
     require(process.wait(PATIENCE_S) == code, f"exit code {process.returncode}, not {code}")
 
 
-def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> bool:
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[Any]) -> bool:
     """Whether it came true while the process lived."""
     while process.poll() is None:
         if holds():

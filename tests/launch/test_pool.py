@@ -74,7 +74,7 @@ def test_what_the_fork_server_imports_is_there(name: str) -> None:
     assert importlib.util.find_spec(name) is not None  # the server itself says nothing of a name that is not
 
 
-def values(returns: list[JobReturn]) -> list[object]:
+def values(returns: list[JobReturn]) -> list[Any]:
     return [returned.return_value for returned in returns]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,12 @@ def build(config: ModelConfig, path: Path, *, image_px: int = 32, pooled: bool =
     return model
 
 
-def test_dropout_is_applied_once_and_only_in_training():
+def test_dropout_is_applied_once_and_only_in_training() -> None:
     torch.manual_seed(0)
     config = ModelConfig(name="mobilenet_v2", dropout=0.5)
     model = build_model(config, 6, 64, weights=None, head_seed=0)
     head = model.module.get_submodule(model.head_name)
-    nn.init.constant_(head.weight, 1.0)
+    nn.init.constant_(head.get_parameter("weight"), 1.0)
     kept_BK = head.train()(torch.ones(200, model.feature_dim)) / 2  # what dropout keeps, it doubles
     assert kept_BK.mean().item() / model.feature_dim == pytest.approx(0.5, abs=0.01)
     assert torch.equal(head.eval()(torch.ones(1, model.feature_dim)), torch.full((1, 6), float(model.feature_dim)))
@@ -42,17 +43,17 @@ def head_weights(torch_seed: int, head_seed: int) -> Tensor:
     return model.module.get_parameter("fc.weight")
 
 
-def test_the_head_depends_on_its_own_seed_alone():
+def test_the_head_depends_on_its_own_seed_alone() -> None:
     assert torch.equal(head_weights(torch_seed=0, head_seed=3), head_weights(torch_seed=1, head_seed=3))
     assert not torch.equal(head_weights(torch_seed=0, head_seed=3), head_weights(torch_seed=0, head_seed=4))
 
 
-def test_a_network_of_ones_own_has_no_table():
+def test_a_network_of_ones_own_has_no_table() -> None:
     with pytest.raises(UserError, match="Linear: no stage table for this network"):
         staged(nn.Linear(2, 2))
 
 
-def test_everything_but_the_head_is_loaded_strictly(tmp_path):
+def test_everything_but_the_head_is_loaded_strictly(tmp_path: Path) -> None:
     state = small_state(seed=5)
     model = build(SMALL, saved(tmp_path, state)).module.state_dict()
     assert all(torch.equal(model[name], state[name]) for name in state if not name.startswith("fc."))
@@ -71,14 +72,16 @@ def test_everything_but_the_head_is_loaded_strictly(tmp_path):
     ],
     ids=["missing", "unexpected", "shape"],
 )
-def test_the_first_mismatch_is_named(damage, mismatch, tmp_path):
+def test_the_first_mismatch_is_named(
+    damage: Callable[[dict[str, Tensor]], object], mismatch: str, tmp_path: Path
+) -> None:
     state = small_state()
     damage(state)
     path = saved(tmp_path, state)
     assert problems_of(build, SMALL, path) == [f"{path}: weights of another network: {mismatch}"]
 
 
-def test_a_file_of_another_architecture_is_refused(tmp_path):
+def test_a_file_of_another_architecture_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, small_state())
     (problem,) = problems_of(build, ModelConfig(name="resnet18"), path, image_px=64)
     assert problem == f"{path}: weights of another network: conv1.weight has shape (16, 3, 3, 3), the model's has " + (
@@ -86,13 +89,13 @@ def test_a_file_of_another_architecture_is_refused(tmp_path):
     )
 
 
-def test_files_without_batch_counters_load(tmp_path):
+def test_files_without_batch_counters_load(tmp_path: Path) -> None:
     state = {name: tensor for name, tensor in small_state().items() if not name.endswith("num_batches_tracked")}
     assert build(SMALL, saved(tmp_path, state)).module.get_buffer("bn1.num_batches_tracked") == 0
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2"])
-def test_real_weights_load_and_a_renewed_model_loads_again(name, tmp_path):
+def test_real_weights_load_and_a_renewed_model_loads_again(name: str, tmp_path: Path) -> None:
     path = ASSETS / "weights" / f"{name}-imagenet.pth"
     if not path.exists():
         pytest.skip(f"{path} is not here")
@@ -103,7 +106,7 @@ def test_real_weights_load_and_a_renewed_model_loads_again(name, tmp_path):
     assert all(torch.equal(model.module.state_dict()[name], again.module.state_dict()[name]) for name in names)
 
 
-def test_pooled_models_ignore_the_hidden_layers_of_a_file(tmp_path):
+def test_pooled_models_ignore_the_hidden_layers_of_a_file(tmp_path: Path) -> None:
     config = ModelConfig(name="mobilenet_v3_small")
     state = torchvision.models.mobilenet_v3_small().state_dict()
     model = build(config, saved(tmp_path, state), pooled=True)
@@ -111,7 +114,7 @@ def test_pooled_models_ignore_the_hidden_layers_of_a_file(tmp_path):
     assert model.module.get_parameter("classifier.weight").shape == (6, 576)
 
 
-def test_hidden_layers_must_match_where_they_are_kept(tmp_path):
+def test_hidden_layers_must_match_where_they_are_kept(tmp_path: Path) -> None:
     state = torchvision.models.mobilenet_v3_small().state_dict()
     state["classifier.0.weight"] = torch.zeros(7, 576)
     (problem,) = problems_of(build, ModelConfig(name="mobilenet_v3_small"), saved(tmp_path, state))
@@ -129,7 +132,7 @@ def tiny_vit_b_16(monkeypatch: pytest.MonkeyPatch) -> ModelConfig:
     return ModelConfig(name="vit_b_16")
 
 
-def test_position_embeddings_are_interpolated_to_the_input_size(tiny_vit_b_16, tmp_path):
+def test_position_embeddings_are_interpolated_to_the_input_size(tiny_vit_b_16: ModelConfig, tmp_path: Path) -> None:
     state = small_vit(64).state_dict()
     positions_HWD = torch.linspace(0, 3, 4)[:, None, None].expand(4, 4, 8)
     state["encoder.pos_embedding"][0, 1:] = positions_HWD.reshape(16, 8)
@@ -141,13 +144,13 @@ def test_position_embeddings_are_interpolated_to_the_input_size(tiny_vit_b_16, t
     assert model(torch.zeros(1, 3, 112, 112)).shape == (1, 6)
 
 
-def test_vision_transformer_files_of_the_same_size_load_bit_for_bit(tiny_vit_b_16, tmp_path):
+def test_vision_transformer_files_of_the_same_size_load_bit_for_bit(tiny_vit_b_16: ModelConfig, tmp_path: Path) -> None:
     state = small_vit(64).state_dict()
     loaded = build(tiny_vit_b_16, saved(tmp_path, state), image_px=64).module.state_dict()
     assert all(torch.equal(loaded[name], state[name]) for name in state if not name.startswith("heads."))
 
 
-def test_names_of_older_vision_transformer_files_are_understood(tiny_vit_b_16, tmp_path):
+def test_names_of_older_vision_transformer_files_are_understood(tiny_vit_b_16: ModelConfig, tmp_path: Path) -> None:
     state = small_vit(64).state_dict()
     old = {
         name.replace(".mlp.0.", ".mlp.linear_1.").replace(".mlp.3.", ".mlp.linear_2."): tensor
@@ -159,7 +162,7 @@ def test_names_of_older_vision_transformer_files_are_understood(tiny_vit_b_16, t
     assert torch.equal(loaded[name], state[name])
 
 
-def test_names_of_older_densenet_files_are_understood(tmp_path):
+def test_names_of_older_densenet_files_are_understood(tmp_path: Path) -> None:
     state = torchvision.models.densenet121().state_dict()
     old = {name.replace("norm1.", "norm.1.").replace("conv2.", "conv.2."): tensor for name, tensor in state.items()}
     loaded = build(ModelConfig(name="densenet121"), saved(tmp_path, old), image_px=64).module.state_dict()

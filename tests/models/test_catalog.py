@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tl_sweep.models.catalog import default_preprocessing, families, model_probl
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "maxvit_t"])
-def test_a_family_without_table_lists_those_with_one(name):
+def test_a_family_without_table_lists_those_with_one(name: str) -> None:
     with pytest.raises(UserError) as error:
         build_model(ModelConfig(name=name), 6, 224, weights=None, head_seed=0)
     assert str(error.value) == (
@@ -40,11 +41,11 @@ def test_a_family_without_table_lists_those_with_one(name):
     ],
     ids=["unknown", "too-small", "no-multiple", "depth", "plain", "small-depth", "odd-depth"],
 )  # fmt: skip
-def test_what_cannot_be_built_is_refused_with_the_reason(values, image_px, problem):
+def test_what_cannot_be_built_is_refused_with_the_reason(values: dict[str, Any], image_px: int, problem: str) -> None:
     assert model_problems(ModelConfig(**values), image_px) == [problem]
 
 
-def test_preprocessing_is_the_architectures_own_unless_overridden():
+def test_preprocessing_is_the_architectures_own_unless_overridden() -> None:
     own = default_preprocessing(ModelConfig(name="efficientnet_b0"), 96)
     assert (own.mean, own.interpolation, own.image_px) == ((0.485, 0.456, 0.406), "bicubic", 96)
     wish = PreprocessingConfig(mean=[0.5, 0.5, 0.5], interpolation="bilinear")
@@ -52,7 +53,7 @@ def test_preprocessing_is_the_architectures_own_unless_overridden():
     assert (other.mean, other.std, other.interpolation) == ((0.5, 0.5, 0.5), own.std, "bilinear")
 
 
-def test_names_and_weights_are_known_without_importing_torch():
+def test_names_and_weights_are_known_without_importing_torch() -> None:
     code = "import sys, tl_sweep, tl_sweep.models.catalog, tl_sweep.models.weights.fetch; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "False\n"

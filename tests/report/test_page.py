@@ -54,7 +54,7 @@ def elements_of(html: str) -> list[tuple[str, str, str]]:
     """(tag, attribute, value) of all elements, as a browser reads them."""
     found: list[tuple[str, str, str]] = []
     parser = HTMLParser()
-    parser.handle_starttag = lambda tag, attributes: found.extend(  # type: ignore[method-assign]
+    parser.handle_starttag = lambda tag, attributes: found.extend(  # type: ignore[method-assign, assignment]
         (tag, name, value or "") for name, value in attributes or [("", "")]
     )
     parser.feed(html)
@@ -147,7 +147,7 @@ def test_why_there_are_no_mistakes_is_said(study: Study) -> None:
 
 
 def test_missing_values_are_dashes(study: Study) -> None:
-    nothing = {
+    nothing: dict[str, Any] = {
         "selection_frequency": math.nan,
         "val_acc": math.nan,
         "macro_f1": math.nan,

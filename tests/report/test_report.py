@@ -40,7 +40,7 @@ def test_test_accuracy_may_even_be_missing() -> None:
 @pytest.mark.parametrize("key", ["resume", "cache.enabled", "data.root", "threads", "model.sha256", "tracking.uri"])
 def test_how_a_run_was_computed_is_no_axis(key: str) -> None:
     name = key.replace(".", "__")
-    (cell,) = choose([run(seed=0, **{name: "one"}), run(seed=1, **{name: "other"})])
+    (cell,) = choose([run(seed=0, **{name: "one"}), run(seed=1, **{name: "other"})])  # type: ignore[arg-type]
     assert len(cell.runs) == 2
 
 
@@ -130,7 +130,7 @@ def test_a_cell_for_each_backbone_and_strategy() -> None:
     ids=str,
 )
 def test_the_task_and_the_source_are_axes(key: str, values: tuple[str, str]) -> None:
-    cells = choose([run(seed=seed, **{key: value}) for value in values for seed in (0, 1)])
+    cells = choose([run(seed=seed, **{key: value}) for value in values for seed in (0, 1)])  # type: ignore[arg-type]
     name = key.replace("__", ".")
     assert [(cell.axes, len(cell.runs)) for cell in cells] == [(((name, value),), 2) for value in values]
 
@@ -147,7 +147,7 @@ def test_the_task_and_the_source_are_axes(key: str, values: tuple[str, str]) -> 
 )
 def test_whatever_else_varies_is_chosen_on_validation(key: str, values: tuple[str, str]) -> None:
     runs = [
-        run(seed=seed, val=val, **{key: value})
+        run(seed=seed, val=val, **{key: value})  # type: ignore[arg-type]
         for value, val in zip(values, (0.4, 0.6), strict=True)
         for seed in (0, 1)
     ]
@@ -166,7 +166,7 @@ def test_what_starts_at_random_has_no_source() -> None:
 
 @pytest.mark.parametrize("key", ["threads", "num_workers", "device", "output__dir", "tracking__uri"])
 def test_where_a_run_took_place_is_no_axis(key: str) -> None:
-    (cell,) = choose([run(seed=0, **{key: "1"}), run(seed=1, **{key: "2"})])
+    (cell,) = choose([run(seed=0, **{key: "1"}), run(seed=1, **{key: "2"})])  # type: ignore[arg-type]
     assert cell.axes == ()
 
 

@@ -123,8 +123,10 @@ def merged(*several: dict[str, Any]) -> dict[str, Any]:
     for values in several:
         for name, value in values.items():
             known = both.get(name)
-            is_group = isinstance(known, dict) and isinstance(value, dict) and name not in ("lr", "lr_without_norm")
-            both[name] = merged(known, value) if is_group else value
+            if isinstance(known, dict) and isinstance(value, dict) and name not in ("lr", "lr_without_norm"):
+                both[name] = merged(known, value)
+            else:
+                both[name] = value
     return both
 
 

@@ -36,7 +36,8 @@ SHIPPED_NAMES = ["letters-resnet_small.safetensors", "letters_clean-resnet_small
 
 
 def test_shipped_files_are_those_that_were_made() -> None:
-    sums = dict(reversed(line.split()) for line in (SHIPPED / "SHA256SUMS").read_text().splitlines())
+    lines = [line.split() for line in (SHIPPED / "SHA256SUMS").read_text().splitlines()]
+    sums = {name: digest for digest, name in lines}
     assert sums == {name: hashlib.sha256((SHIPPED / name).read_bytes()).hexdigest() for name in SHIPPED_NAMES}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from functools import cache
 from types import NoneType
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from make_study import make_study
@@ -28,7 +28,7 @@ STUDY = replace(ONE, rows=(*ONE.rows[:-1], replace(ONE.rows[-1], dataset="leaves
 def without_figures(row: Row) -> Row:
     """The row as it is where runs lack all that they can lack."""
     hints = get_type_hints(Row)
-    gone = {
+    gone: dict[str, Any] = {
         item.name: math.nan if hints[item.name] is float else None
         for item in fields(Row)
         if hints[item.name] is float or NoneType in get_args(hints[item.name])

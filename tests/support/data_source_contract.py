@@ -178,4 +178,4 @@ def same(one: Found, other: Found) -> None:
     )  # fmt: skip
     for name in ("labels_N", "splits_N", "hashes_N"):
         assert (getattr(one, name) == getattr(other, name)).all()
-    assert one.groups_N is other.groups_N or (one.groups_N == other.groups_N).all()
+    np.testing.assert_array_equal(one.groups_N, other.groups_N)

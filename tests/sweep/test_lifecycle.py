@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -295,7 +296,8 @@ def test_broken_data_is_told_once_before_the_first_job(sweep: Callable[..., Answ
 
 @pytest.mark.slow
 def test_two_sweeps_that_start_at_the_same_moment_share_one_new_database(tmp_path: Path) -> None:
-    options = {"cwd": tmp_path, "env": os.environ | {"OMP_NUM_THREADS": "1"}, "stdout": subprocess.PIPE, "text": True}
+    options: dict[str, Any] = {"cwd": tmp_path, "env": os.environ | {"OMP_NUM_THREADS": "1"}}
+    options |= {"stdout": subprocess.PIPE, "text": True}
     words = [sys.executable, "-m", "tl_sweep.train", "-m", *TINY, "freeze=all"]
     running = [subprocess.Popen([*words, f"seed={seed},{seed + 1}"], **options) for seed in (0, 2)]
     outs = [process.communicate(timeout=400)[0] for process in running]

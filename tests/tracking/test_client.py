@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import mlflow
 import pytest
@@ -26,7 +27,7 @@ def test_a_call_that_fails_at_once_is_tried_again_at_once_but_no_run_is_created_
 
             return call
 
-    patient = PatientClient(Failing(), "http://127.0.0.1:9")
+    patient: Any = PatientClient(cast(Any, Failing()), "http://127.0.0.1:9")
     assert patient.log_batch() == "done"
     with pytest.raises(ConnectionError):
         patient.create_run()

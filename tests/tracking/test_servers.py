@@ -309,14 +309,14 @@ def test_an_mlflow_server_with_a_login(postgres: Postgres, tmp_path: Path) -> No
             (f"http://{host}", by_name | {"MLFLOW_TRACKING_PASSWORD": WRONG}),
             (f"http://admin:{IN_ADDRESS[WRONG]}@{host}", {}),
         ):
-            out = sweep(tmp_path / "work", uri, code=1, **login)
+            out = sweep(tmp_path / "work", uri, code=1, **login)  # type: ignore[arg-type]
             assert out.startswith("error: tracking.uri=http://")
             assert "You are not authenticated" in out
             assert out.count("\n") == 1
         assert folders_in(tmp_path / "work" / "runs") == []
         by_environment = by_name | {"MLFLOW_TRACKING_PASSWORD": RIGHT}
-        assert "2 of 2 jobs finished in" in sweep(tmp_path / "work", f"http://{host}", **by_environment)
-        assert "2 jobs, 2 finished before" in sweep(tmp_path / "work", f"http://{host}", **by_environment)
+        assert "2 of 2 jobs finished in" in sweep(tmp_path / "work", f"http://{host}", **by_environment)  # type: ignore[arg-type]
+        assert "2 jobs, 2 finished before" in sweep(tmp_path / "work", f"http://{host}", **by_environment)  # type: ignore[arg-type]
         in_address = f"http://admin:{IN_ADDRESS[RIGHT]}@{host}"
         assert "4 jobs, 2 finished before" in sweep(tmp_path / "work", in_address, "seed=0,1")
     assert_all_is_stored_once(postgres, "served", tmp_path / "work" / "runs")

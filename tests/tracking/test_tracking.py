@@ -94,7 +94,7 @@ def test_a_run_knows_its_sweep_commit_and_data(stored: Run) -> None:
     assert given.dataset.name == "digits"
     assert given.dataset.digest == f"{tags['data.fingerprint'][:17]}-{tags['data.split'][:17]}"
     assert json.loads(given.dataset.source)["split"] == tags["data.split"]
-    assert json.loads(given.dataset.profile) == {"train": 40, "val": 10, "test": 797, "classes": 10}
+    assert json.loads(str(given.dataset.profile)) == {"train": 40, "val": 10, "test": 797, "classes": 10}
 
 
 @pytest.mark.parametrize(

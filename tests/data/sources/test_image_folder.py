@@ -1,6 +1,7 @@
 """One's own images in folders: layouts, bad input, duplicates, groups, and what is remembered."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ class TestContract(DataSourceContract):
         return DataConfig(name="image_folder", root=str(tmp_path / "nowhere"))
 
 
-def opened(root: Path, **options: object) -> ImageSet:
+def opened(root: Path, **options: Any) -> ImageSet:
     config = DataConfig(name="image_folder", root=str(root), **options)
     return open_data(config, root.parent / "memory")
 

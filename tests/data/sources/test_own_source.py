@@ -46,7 +46,7 @@ class Arrays(DataSource[ArraysConfig]):
     def find(self, config: ArraysConfig, data_dir: Path) -> Found:
         if config.most > len(ARRAYS):
             raise UserError(f"data.most={config.most}: there are {len(ARRAYS)} arrays")
-        images = [255 - array if config.inverted else array for array in ARRAYS[: config.most]]
+        images = np.stack([255 - array if config.inverted else array for array in ARRAYS[: config.most]])
         places = range(len(images))
         found = found_arrays(
             images, [f"arrays/{n}" for n in places], [n % 2 for n in places], [""] * len(images), ["across", "down"]

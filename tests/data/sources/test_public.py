@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,13 +29,16 @@ RNG = np.random.default_rng(0)
 PREPROCESSING = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", image_px=28)
 
 
+Expect = Callable[[str, int], None]
+
+
 @pytest.fixture
-def expect() -> Iterator[Callable[[str, int], None]]:
+def expect() -> Iterator[Expect]:
     """Tells the source how many images the tiny copy has."""
     expected = set()
 
     def tell(name: str, count: int) -> None:
-        SOURCES.register(name, replace(SOURCES[name], count=count))
+        SOURCES.register(name, replace(cast(Any, SOURCES[name]), count=count))
         expected.add(name)
 
     yield tell
@@ -74,7 +78,7 @@ def test_cifar(
     dataset: type[datasets.CIFAR10],
     count: int,
     tmp_path: Path,
-    expect: object,
+    expect: Expect,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     first = make_cifar(tmp_path, dataset, monkeypatch)
@@ -134,11 +138,11 @@ def make_eurosat(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_sets_of_files(
     name: str,
-    make: object,
+    make: Callable[..., Any],
     counts: dict[str, int],
     class_names: tuple[str, ...],
     tmp_path: Path,
-    expect: object,
+    expect: Expect,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make(tmp_path, monkeypatch)
@@ -152,7 +156,7 @@ def test_sets_of_files(
         assert set(images.own_split_N[parts.test]) == {"test"}
 
 
-TINY = {  # without PCAM, which needs h5py
+TINY: dict[str, tuple[Callable[..., Any], int]] = {  # without PCAM, which needs h5py
     "cifar10": (partial(make_cifar, dataset=datasets.CIFAR10), 60),
     "cifar100": (partial(make_cifar, dataset=datasets.CIFAR100), 20),
     "flowers102": (make_flowers, 12),
@@ -182,7 +186,7 @@ class TestContract(DataSourceContract):
         return config
 
 
-def test_root_may_be_elsewhere(tmp_path: Path, expect: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_may_be_elsewhere(tmp_path: Path, expect: Expect, monkeypatch: pytest.MonkeyPatch) -> None:
     make_eurosat(tmp_path / "disk", monkeypatch)
     expect("eurosat", 12)
     images = open_data(DataConfig(name="eurosat", root=str(tmp_path / "disk")), tmp_path / "memory")
@@ -197,7 +201,7 @@ def test_a_download_cut_short_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.fixture
-def food_archive(tmp_path: Path, server: str, expect: object, monkeypatch: pytest.MonkeyPatch) -> Path:
+def food_archive(tmp_path: Path, server: str, expect: Expect, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny food-101.tar.gz that torchvision downloads from the local server, with its right hash."""
     make_food(tmp_path / "made", monkeypatch)
     archive = shutil.make_archive(str(tmp_path / "site" / "food-101"), "gztar", tmp_path / "made", "food-101")
@@ -244,7 +248,7 @@ def test_pcam_without_h5py(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         opened("pcam", tmp_path)
 
 
-def test_pcam(tmp_path: Path, expect: object) -> None:
+def test_pcam(tmp_path: Path, expect: Expect) -> None:
     h5py = pytest.importorskip("h5py", reason="PCAM needs h5py")
     folder = tmp_path / "pcam"
     folder.mkdir()

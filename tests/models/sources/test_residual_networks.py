@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from backbone_source_contract import BackboneSourceContract
 
@@ -45,5 +47,5 @@ class TestResidualNetworks(BackboneSourceContract):
     ],
     ids=lambda value: value if isinstance(value, str) else "named",
 )
-def test_architectures_have_short_labels(values, label):
+def test_architectures_have_short_labels(values: dict[str, Any], label: str) -> None:
     assert architecture_label(ModelConfig(**values)) == label

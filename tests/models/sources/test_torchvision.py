@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from tl_sweep.models.sources.torchvision import TORCHVISION
 from tl_sweep.models.sources.torchvision_tables import FAMILIES
 from tl_sweep.models.stages import StagedModel
 
-OPTIONS = [OmegaConf.load(path).get("name") for path in sorted((ROOT / "conf" / "model").glob("*.yaml"))]
+OPTIONS = [OmegaConf.select(OmegaConf.load(path), "name") for path in sorted((ROOT / "conf" / "model").glob("*.yaml"))]
 OTHERS = [
     "alexnet", "densenet121", "efficientnet_v2_s", "mnasnet0_5", "mobilenet_v3_large", "regnet_x_400mf",
     "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_0", "swin_v2_t",
@@ -35,8 +35,8 @@ def large_tensors_are_drawn_quickly() -> Iterator[None]:
     """VGG's linear layers take seconds to draw; a repeated short pattern serves these tests as well."""
     pattern = torch.randn(99_991) * 0.01
 
-    def quick(draw):
-        def fill(tensor: Tensor, *args, **kwargs) -> Tensor:
+    def quick(draw: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def fill(tensor: Tensor, *args: object, **kwargs: object) -> Tensor:
             if tensor.numel() < 2_000_000:
                 return draw(tensor, *args, **kwargs)
             with torch.no_grad():
@@ -89,7 +89,7 @@ def test_the_recipe_rebuilds_a_network_without_hidden_layers(
     ("name", "feature_dim"), [("alexnet", 256), ("vgg11", 512), ("mobilenet_v3_small", 576), ("resnet18", 512)]
 )
 @torch.no_grad()
-def test_pooled_models_have_no_hidden_linear_layer(name, feature_dim, images_BCHW):
+def test_pooled_models_have_no_hidden_linear_layer(name: str, feature_dim: int, images_BCHW: Tensor) -> None:
     model = build_model(ModelConfig(name=name), CLASSES, IMAGE_PX, weights=None, head_seed=0, pooled=True)
     model.module.eval()
     assert model.run(images_BCHW).shape == (2, feature_dim)
@@ -111,19 +111,19 @@ def registry_row(name: str) -> dict:
     }
 
 
-def test_the_table_is_torchvisions_registry():
+def test_the_table_is_torchvisions_registry() -> None:
     assert set(ROWS) == set(torchvision.models.list_models(module=torchvision.models))
     table = {name: {key: getattr(row, key) for key in registry_row(name)} for name, row in ROWS.items()}
     assert table == {name: registry_row(name) for name in ROWS}
 
 
-def test_heads_with_hidden_layers_are_known():
+def test_heads_with_hidden_layers_are_known() -> None:
     hidden = {name for name, row in ROWS.items() if row.hidden}
     vgg = {f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")}
     assert hidden == vgg | {"alexnet", "mobilenet_v3_small", "mobilenet_v3_large"}
 
 
-def test_the_families_are_torchvisions_files():
+def test_the_families_are_torchvisions_files() -> None:
     named = {name: row.family for name, row in ROWS.items() if row.family is not None}
     files = {name: torchvision.models.get_model_builder(name).__module__.rpartition(".")[2] for name in named}
     assert named == files
@@ -131,7 +131,7 @@ def test_the_families_are_torchvisions_files():
 
 
 @pytest.mark.parametrize("name", ["alexnet", "vgg11", "squeezenet1_1", "densenet121", "convnext_tiny"])
-def test_the_smallest_image_in_the_table_is_the_smallest_that_runs(name):
+def test_the_smallest_image_in_the_table_is_the_smallest_that_runs(name: str) -> None:
     with torch.device("meta"):
         module = torchvision.models.get_model(name).eval()
     smallest_px = architecture(name).min_px

@@ -38,14 +38,15 @@ def published(tmp_path: Path, server: str, *, promised: str | None = None) -> We
     return WeightsSource("download", checkpoints_dir() / name, f"{server}/{name}", sha256_prefixes=(prefix,))
 
 
-def test_a_download_lands_in_the_cache_with_the_right_hash(tmp_path, server):
+def test_a_download_lands_in_the_cache_with_the_right_hash(tmp_path: Path, server: str) -> None:
     source = published(tmp_path, server)
     fetch([source, source])
+    assert source.path is not None
     assert read_tensors(source.path).keys() == small_state().keys()
     assert [path.name for path in checkpoints_dir().iterdir()] == [source.path.name]
 
 
-def test_a_download_with_another_hash_is_refused_and_not_kept(tmp_path, server):
+def test_a_download_with_another_hash_is_refused_and_not_kept(tmp_path: Path, server: str) -> None:
     source = published(tmp_path, server, promised="01234567")
     problem, remedies = problems_of(fetch, [source])
     assert problem.startswith("small-01234567.pth is not on this machine, and the download from 127.0.0.1:")
@@ -54,7 +55,7 @@ def test_a_download_with_another_hash_is_refused_and_not_kept(tmp_path, server):
     assert remedies == REMEDIES
 
 
-def test_a_file_that_the_server_lacks_is_named_with_the_servers_answer(server):
+def test_a_file_that_the_server_lacks_is_named_with_the_servers_answer(server: str) -> None:
     path = checkpoints_dir() / "gone-01234567.pth"
     source = WeightsSource("download", path, f"{server}/gone-01234567.pth", sha256_prefixes=("01234567",))
     host = server.removeprefix("http://")
@@ -69,7 +70,9 @@ def offline(config: ModelConfig, url: str) -> WeightsSource:
     return replace(source, url=f"{url}/{source.path.name}")
 
 
-def test_offline_every_missing_file_is_named_once_with_its_place_and_the_remedies(closed_url, torch_home):
+def test_offline_every_missing_file_is_named_once_with_its_place_and_the_remedies(
+    closed_url: str, torch_home: Path
+) -> None:
     names = ("resnet18", "vgg16", "resnet18")
     sources = [offline(ModelConfig(name=name, weights="imagenet"), closed_url) for name in names]
     problems = problems_of(fetch, sources)
@@ -85,7 +88,7 @@ def test_offline_every_missing_file_is_named_once_with_its_place_and_the_remedie
     ]
 
 
-def test_a_host_that_never_answers_is_given_up_in_time():
+def test_a_host_that_never_answers_is_given_up_in_time() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -97,15 +100,16 @@ def test_a_host_that_never_answers_is_given_up_in_time():
     assert "cannot be reached (timed out)" in problems[0] or "did not answer within 0.3 s" in problems[0]
 
 
-def test_cached_files_are_used_without_a_network(closed_url):
+def test_cached_files_are_used_without_a_network(closed_url: str) -> None:
     source = offline(ModelConfig(name="resnet18", weights="imagenet"), closed_url)
+    assert source.path is not None
     source.path.parent.mkdir(parents=True)
     torch.save(small_state(), source.path)
     cached = replace(source, sha256_prefixes=(digest_of(source.path)[:8],))
     assert fetch([cached]) is None
 
 
-def test_a_truncated_file_in_the_cache_is_refused_by_its_hash(closed_url):
+def test_a_truncated_file_in_the_cache_is_refused_by_its_hash(closed_url: str) -> None:
     source = offline(ModelConfig(name="resnet18", weights="imagenet"), closed_url)
     source.path.parent.mkdir(parents=True)
     source.path.write_bytes(b"half a file")
@@ -116,7 +120,7 @@ def test_a_truncated_file_in_the_cache_is_refused_by_its_hash(closed_url):
     ]
 
 
-def test_missing_and_wrong_files_are_reported_together(tmp_path):
+def test_missing_and_wrong_files_are_reported_together(tmp_path: Path) -> None:
     torch.save({}, tmp_path / "resnet18.pth")
     begins = digest_of(tmp_path / "resnet18.pth")[:8]
     given = [("resnet81.pth", None), ("resnet18.pth", "00000000"), ("elsewhere/a.pth", None)]
@@ -129,12 +133,12 @@ def test_missing_and_wrong_files_are_reported_together(tmp_path):
     ]
 
 
-def test_fetch_leaves_letters_runs_and_nothing_to_others():
+def test_fetch_leaves_letters_runs_and_nothing_to_others() -> None:
     kinds = [resolve(ModelConfig(name="vgg11", weights=value), Path("/w")) for value in (None, "letters", "run:1")]
     assert fetch(kinds) is None
 
 
-def test_checking_files_does_not_import_torch(tmp_path):
+def test_checking_files_does_not_import_torch(tmp_path: Path) -> None:
     (tmp_path / "a.pth").write_bytes(b"")
     code = (
         "import sys; from pathlib import Path; from tl_sweep.config.schema import ModelConfig; "

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 from weight_files import problems_of, saved, small_state
 
 from tl_sweep.models.weights.files import WeightsFile, digest_of, read_tensors, verified
 
 
-def test_a_digest_is_computed_again_when_the_file_changes(tmp_path):
+def test_a_digest_is_computed_again_when_the_file_changes(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     path.write_bytes(b"one")
     assert digest_of(path) == hashlib.sha256(b"one").hexdigest()
@@ -31,14 +34,14 @@ def test_a_digest_is_computed_again_when_the_file_changes(tmp_path):
     ],
     ids=["plain", "state_dict", "model", "data-parallel", "both"],
 )
-def test_state_dicts_are_unwrapped(wrap, tmp_path):
+def test_state_dicts_are_unwrapped(wrap: Callable[[dict[str, Tensor]], object], tmp_path: Path) -> None:
     state = small_state()
     tensors = read_tensors(saved(tmp_path, wrap(state)))
     assert list(tensors) == list(state)
     assert all(torch.equal(tensors[name], state[name]) for name in state)
 
 
-def test_safetensors_are_read(tmp_path):
+def test_safetensors_are_read(tmp_path: Path) -> None:
     save_file(small_state(), tmp_path / "a.safetensors")
     assert read_tensors(tmp_path / "a.safetensors").keys() == small_state().keys()
 
@@ -49,7 +52,7 @@ class Foreign:
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_a_truncated_file_is_named(suffix, share, tmp_path):
+def test_a_truncated_file_is_named(suffix: str, share: float, tmp_path: Path) -> None:
     whole, path = tmp_path / f"whole{suffix}", tmp_path / f"half{suffix}"
     save_file(small_state(), whole) if suffix == ".safetensors" else torch.save(small_state(), whole)
     path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * share)])
@@ -67,7 +70,7 @@ def test_a_truncated_file_is_named(suffix, share, tmp_path):
     ],
     ids=["object", "list", "empty", "mixed"],
 )
-def test_a_file_of_something_else_is_refused(content, problem, tmp_path):
+def test_a_file_of_something_else_is_refused(content: object, problem: str, tmp_path: Path) -> None:
     path = saved(tmp_path, content)
     (message,) = problems_of(read_tensors, path)
     assert message.startswith(f"{path}: {problem}")

@@ -35,7 +35,7 @@ def kind_of(value: str | None) -> str:
         ("./letters", "file"),
     ],
 )
-def test_values_are_resolved_in_the_documented_order(value, kind):
+def test_values_are_resolved_in_the_documented_order(value: str | None, kind: str) -> None:
     assert kind_of(value) == kind
 
 
@@ -54,12 +54,12 @@ def test_values_are_resolved_in_the_documented_order(value, kind):
     ],
     ids=["none", "empty", "enum", "ours", "model"],
 )  # fmt: skip
-def test_values_that_mean_nothing_are_refused(name, value, problem):
+def test_values_that_mean_nothing_are_refused(name: str, value: str, problem: str) -> None:
     config = ModelConfig(name=name, weights=value)
     assert problems_of(resolve, config, Path("weights")) == [problem]
 
 
-def test_imagenet_is_torchvisions_default_in_torchs_own_cache(torch_home):
+def test_imagenet_is_torchvisions_default_in_torchs_own_cache(torch_home: Path) -> None:
     source = resolve(ModelConfig(name="resnet50", weights="imagenet"), Path("weights"))
     assert source.path == torch_home / "hub" / "checkpoints" / "resnet50-11ad3fa6.pth"
     assert source.url == torchvision.models.ResNet50_Weights.DEFAULT.url
@@ -69,7 +69,7 @@ def test_imagenet_is_torchvisions_default_in_torchs_own_cache(torch_home):
 @pytest.mark.parametrize(
     "variables", [{"TORCH_HOME": "/t"}, {"XDG_CACHE_HOME": "/x"}, {}], ids=["torch", "xdg", "home"]
 )
-def test_the_cache_is_where_torch_hub_looks(variables, monkeypatch):
+def test_the_cache_is_where_torch_hub_looks(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("TORCH_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     for variable, value in variables.items():
@@ -78,7 +78,7 @@ def test_the_cache_is_where_torch_hub_looks(variables, monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["letters", "letters_clean"])
-def test_letters_weights_of_the_small_network_are_shipped_and_others_kept_in_weights_dir(value):
+def test_letters_weights_of_the_small_network_are_shipped_and_others_kept_in_weights_dir(value: str) -> None:
     shipped = letters_path(ModelConfig(name="resnet_small", weights=value), Path("/w"))
     assert shipped.parts[-3:] == ("tl_sweep", "weights", f"{value}-resnet_small.safetensors")
     for config in (ModelConfig(name="vgg11", weights=value), ModelConfig("resnet_small", value, norm="group")):
@@ -95,12 +95,14 @@ def test_letters_weights_of_the_small_network_are_shipped_and_others_kept_in_wei
         ("mine-0123abcd.pth", "0123abcdef", ("0123abcdef", "0123abcd")),
     ],
 )
-def test_hashes_are_promised_by_the_key_and_by_the_name(filename, sha256, prefixes):
+def test_hashes_are_promised_by_the_key_and_by_the_name(
+    filename: str, sha256: str | None, prefixes: tuple[str, ...]
+) -> None:
     config = ModelConfig(name="resnet18", weights=filename, sha256=sha256)
     assert resolve(config, Path("weights")).sha256_prefixes == prefixes
 
 
 @pytest.mark.parametrize("sha256", ["123", "0123abcg", "0" * 65])
-def test_a_hash_that_is_none_is_refused(sha256):
+def test_a_hash_that_is_none_is_refused(sha256: str) -> None:
     config = ModelConfig(name="resnet18", weights="a.pth", sha256=sha256)
     assert problems_of(resolve, config, Path()) == [f"model.sha256={sha256}: 8 to 64 hex digits are wanted"]

@@ -45,7 +45,12 @@ class Forgetful:
         return evaluate([Trial(jobs[0])])
 
 
-OWN = {"one_epoch": OneEpoch, "best_of_one_epoch": BestOfOneEpoch, "picky": Picky, "forgetful": Forgetful}
+OWN: dict[str, Callable[[], Scheduler]] = {
+    "one_epoch": OneEpoch,
+    "best_of_one_epoch": BestOfOneEpoch,
+    "picky": Picky,
+    "forgetful": Forgetful,
+}
 
 
 @pytest.fixture(autouse=True)

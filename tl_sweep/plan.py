@@ -4,7 +4,8 @@
     python -m tl_sweep.plan sweep=quickstart
 
 Prints the grid, what is finished already, what was dropped or merged and why, and what the rest will take: time and
-disk as runs like them took, where there are any in output.dir.
+disk as runs like them took, where there are any in output.dir, else unknown. jobs=true lists the jobs. What a sweep
+would refuse (a device that is not there, weights of another network) is refused here.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import sys
 
 from tl_sweep import train
 from tl_sweep.base.command_line import errors_for_people
+from tl_sweep.base.errors import UserError
 
 PLANNER = "hydra/sweeper=tl_sweep_plan"
+JOBS = "jobs="  # true: each job that is left, too
 
 
 def main() -> None:
@@ -23,8 +26,17 @@ def main() -> None:
         if {"-h", "--help"} & set(arguments):
             print(__doc__)
             return
-        sys.argv[1:] = ["-m", *arguments, PLANNER]
+        listing = [_listing(word) for word in arguments if word.startswith(JOBS)]
+        others = [word for word in arguments if not word.startswith(JOBS)]
+        sys.argv[1:] = ["-m", *others, PLANNER, *listing]
         train.main()
+
+
+def _listing(word: str) -> str:
+    answer = word.removeprefix(JOBS).lower()
+    if answer not in ("true", "false"):
+        raise UserError(f"{word}: allowed: true, false")
+    return f"hydra.sweeper.list_jobs={answer}"
 
 
 if __name__ == "__main__":

@@ -39,7 +39,10 @@ class GridSweeperConfig:
 
 @dataclass
 class PlanSweeperConfig(GridSweeperConfig):
+    """list_jobs: each one that is left, too."""
+
     _target_: str = "hydra_plugins.tl_sweep_grid.PlanSweeper"
+    list_jobs: bool = False
 
 
 for name, node in {"tl_sweep_grid": GridSweeperConfig, "tl_sweep_plan": PlanSweeperConfig}.items():
@@ -80,12 +83,19 @@ class GridSweeper(Sweeper):
 
 
 class PlanSweeper(GridSweeper):
-    """``tl_sweep.plan``: says what ``GridSweeper`` would do."""
+    """``tl_sweep.plan``: says what ``GridSweeper`` would do, and refuses what it would refuse."""
+
+    def __init__(self, *, list_jobs: bool = False, **others: Any) -> None:
+        super().__init__(**others)
+        self.list_jobs = list_jobs
 
     def sweep(self, arguments: list[str]) -> list[JobReturn]:
         from tl_sweep.sweep.forecast import print_plan
         from tl_sweep.sweep.grid import lay_out, recall_from_store
+        from tl_sweep.sweep.preflight import foresee
 
         grid = recall_from_store(lay_out(self._combinations(arguments), self.compose))
-        print_plan(grid)
+        here = not getattr(self.launcher, "elsewhere", False)
+        foresee([job.config for job in grid.unfinished()], here=here)
+        print_plan(grid, list_jobs=self.list_jobs)
         return []

@@ -104,15 +104,20 @@ def plain(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> Config:
     return make_config(epochs=4, tracking={"uri": None})
 
 
-def begun(config: Config, folder: Path, epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+ALONE = Position()
+
+
+def begun(
+    config: Config, folder: Path, epochs: int, monkeypatch: pytest.MonkeyPatch, position: Position = ALONE
+) -> None:
     """A run that was stopped after so many epochs."""
     with monkeypatch.context() as patch:
         stop_after(epochs, patch)
         with pytest.raises(KeyboardInterrupt):
-            run_once(config, folder, Position())
+            run_once(config, folder, position)
 
 
-def steps_trained(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+def steps_trained(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch, position: Position = ALONE) -> int:
     """Epochs that going on with the run trains."""
     trained = 0
 
@@ -126,7 +131,7 @@ def steps_trained(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch)
     original = loop.train_epoch
     with monkeypatch.context() as patch:
         patch.setattr(loop, "train_epoch", counted)
-        run_once(config, folder, Position())
+        run_once(config, folder, position)
     return trained
 
 
@@ -275,9 +280,22 @@ def test_what_is_done_again(
 def test_what_this_very_command_began_is_not_started_over(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Config
 ) -> None:
-    begun(plain, tmp_path / "run", 3, monkeypatch)
+    ours = Position(started_at_s=1.5, sweep_id="s1")
+    begun(plain, tmp_path / "run", 3, monkeypatch, ours)
     config = make_config(epochs=4, tracking={"uri": None}, resume="force")
-    assert steps_trained(config, tmp_path / "run", monkeypatch) == 1  # Position() began at 0, the run since
+    assert steps_trained(config, tmp_path / "run", monkeypatch, ours) == 1
+
+
+@pytest.mark.parametrize(
+    "later", [Position(started_at_s=2.5, sweep_id="s1"), Position(started_at_s=1.5, sweep_id="s2"), Position()]
+)
+def test_another_command_starts_over_whatever_the_clock_said(
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Config, later: Position
+) -> None:
+    """The run of an earlier command is recorded as begun now, which is after ``later`` began by its own clock."""
+    begun(plain, tmp_path / "run", 3, monkeypatch, Position(started_at_s=1.5, sweep_id="s1"))
+    config = make_config(epochs=4, tracking={"uri": None}, resume="force")
+    assert steps_trained(config, tmp_path / "run", monkeypatch, later) == 4
 
 
 def test_a_failed_run_is_tried_again_and_forgets_why_it_failed(

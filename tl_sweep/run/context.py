@@ -24,6 +24,11 @@ class Position:
     key: str = ""
     stop_after: int | None = None
 
+    @property
+    def command(self) -> str:
+        """Names the very command that made the sweep, on whatever machine its jobs run; empty for a single run."""
+        return f"{self.sweep_id} {self.started_at_s!r}" if self.sweep_id else ""
+
 
 class Paused(float):
     """What a run returns that stopped where it was asked to: validation accuracy so far, and why it stopped."""

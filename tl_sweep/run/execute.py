@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tl_sweep.base.command_line import Terminated, terminable
 from tl_sweep.config.schema import Config
 from tl_sweep.run.context import Paused, Position, destination_of
-from tl_sweep.tracking.names import Metric
+from tl_sweep.tracking.names import Metric, Tag
 
 if TYPE_CHECKING:
     from tl_sweep.array_store.store import RowStore
@@ -140,7 +140,8 @@ def run_once(config: Config, folder: Path, position: Position) -> float:
 
 
 def starts_over(config: Config, earlier: RunRecord, position: Position) -> bool:
-    """Whether what is recorded shall not be used, by ``resume``; what this very command began is."""
-    if earlier.started_s >= position.started_at_s:
+    """Whether what is recorded shall not be used, by ``resume``; what this very command began is. Told by its name, not
+    by a clock, which may have been ahead, or is another machine's."""
+    if position.command and earlier.tags.get(Tag.COMMAND) == position.command:
         return False
     return config.resume == "force" or (config.resume == "never" and earlier.status != "FINISHED")

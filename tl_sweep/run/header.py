@@ -93,7 +93,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
         **git_state(),
     }
     if position.sweep_id:
-        tags |= {Tag.sweep_of(position.sweep_id): YES, Tag.SWEEP: position.sweep_id}
+        tags |= {Tag.sweep_of(position.sweep_id): YES, Tag.SWEEP: position.sweep_id, Tag.COMMAND: position.command}
     return {name: text for name, text in tags.items() if text}
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tl_sweep.base.secrets import masked
-from tl_sweep.comparison.model_selection import value_of
+from tl_sweep.comparison.model_selection import FEWEST_SEEDS, value_of
 from tl_sweep.config.keys import keys_with
 from tl_sweep.config.schema import local_path, text_of
 from tl_sweep.models.catalog import architecture_label
@@ -22,8 +22,6 @@ from tl_sweep.run.progress import duration
 from tl_sweep.sweep.jobs import Grid, Job
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import DAMAGED, Record, RunRecord, folders_in
-
-MOST_LISTED = 40
 
 
 @dataclass(frozen=True)
@@ -41,8 +39,8 @@ class Cost:
     bytes: float
 
 
-def print_plan(grid: Grid) -> None:
-    """The grid by backbone and strategy, with what is done and what the rest will take; then the jobs to run."""
+def print_plan(grid: Grid, *, list_jobs: bool = False) -> None:
+    """The grid by backbone and strategy, with what is done and what the rest will take; list_jobs: then each to run."""
     console = Console(width=None if Console().is_terminal else 160)
     past = [run for folder in {local_path(job.config.output.dir) for job in grid.jobs} for run in finished_in(folder)]
     groups: dict[tuple[str, str], list[Job]] = defaultdict(list)
@@ -58,18 +56,26 @@ def print_plan(grid: Grid) -> None:
         total = Cost(total.seconds + part.seconds, total.bytes + part.bytes)
         unknown += len(left) - len(known)
         counts = [len(jobs), *(sum(job.status in states for job in jobs) for states in STATES), len(left)]
-        table.add_row(backbone, strategy, *map(str, counts), describe_cost(part) if known else "?" if left else "–")
+        table.add_row(backbone, strategy, *map(str, counts), described(part, len(left), len(known)))
     for note in grid.notes():
         console.print(note, highlight=False)
     console.print(table)
     left = grid.unfinished()
-    for job in left[:MOST_LISTED]:
+    for job in left if list_jobs else ():
         console.print(f"  {_state(job):9} {title(job.config)}: {masked(' '.join(job.overrides))}", markup=False)
-    if len(left) > MOST_LISTED:
-        console.print(f"  … and {len(left) - MOST_LISTED} more")
-    without = f", without {unknown} jobs that no finished run is like" if unknown else ""
-    estimate = f": about {describe_cost(total)}, one after the other{without}" if left else ""
+    estimate = f": {described(total, len(left), len(left) - unknown)}, one after the other" if left else ""
     console.print(f"{len(left)} of {len(grid.jobs)} jobs to run{estimate}", highlight=False)
+    if unknown:
+        console.print(f"unknown: no finished run in output.dir is like {unknown} of them", highlight=False)
+    if len({job.config.seed for job in grid.jobs}) < FEWEST_SEEDS:
+        console.print(f"fewer than {FEWEST_SEEDS} seeds give no verdict on methods: seed=0,1,2", highlight=False)
+
+
+def described(cost: Cost, jobs: int, known: int) -> str:
+    """What jobs take: ``unknown`` where no finished run is like any of them."""
+    if not known:
+        return "unknown" if jobs else "–"
+    return describe_cost(cost) + (f", and {jobs - known} of unknown cost" if known < jobs else "")
 
 
 STATES = (("FINISHED",), ("KILLED", "RUNNING", "PAUSED"), ("FAILED", DAMAGED))
@@ -101,7 +107,7 @@ def cost_of(job: Job, past: Iterable[Past]) -> Cost | None:
 
 
 def describe_cost(cost: Cost) -> str:
-    return f"{duration(cost.seconds)}, {cost.bytes / 1e6:.3g} MB"
+    return f"about {duration(cost.seconds)}, {cost.bytes / 1e6:.3g} MB"
 
 
 def _state(job: Job) -> str:

@@ -10,6 +10,8 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config, ConfigError, local_path
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.fetch import fetch
+from tl_sweep.models.weights.files import verified
+from tl_sweep.run.context import Start
 from tl_sweep.run.inputs import forget_images, open_and_keep
 from tl_sweep.run.weights import obtain, uses_pooled_head, weights_source
 
@@ -30,6 +32,17 @@ def make_ready(configs: list[Config], *, here: bool = True) -> None:
     refuse(configs, folder_problems)
     for uri, experiment in {(config.tracking.uri, config.tracking.experiment) for config in configs}:
         prepare_store(uri, experiment)
+
+
+def foresee(configs: list[Config], *, here: bool = True) -> None:
+    """Refuse what ``make_ready`` would, as far as that is known without downloading, training or writing anything.
+
+    Raises:
+        ConfigError: why runs could not start.
+    """
+    if here:
+        refuse(configs, device_problems)
+    refuse([config for config in configs if config.freeze.pretrained], _misfits_here)
 
 
 def refuse(configs: list[Config], check: Callable[[Config], Iterable[str]]) -> None:
@@ -133,17 +146,37 @@ def obtain_weights(configs: list[Config]) -> None:
 
 
 def _misfits(config: Config) -> Iterable[str]:
-    """Why the weights' file does not fit the model: read whole and compared, on a model without memory."""
+    """Why the weights' file does not fit the model, made or brought here if need be."""
+    try:
+        _require_fit(config, obtain(config))
+    except UserError as error:
+        yield str(error)
+
+
+def _misfits_here(config: Config) -> Iterable[str]:
+    """The same of a file that is here, or that a person says is here; nothing is made or brought."""
+    source = weights_source(config)
+    if source is None or source.path is None or source.kind not in ("file", "download"):
+        return
+    try:
+        if source.kind == "file" or source.path.exists():
+            _require_fit(config, Start(verified(source.path, source.sha256_prefixes), uses_pooled_head(config)))
+    except UserError as error:
+        yield str(error)
+
+
+def _require_fit(config: Config, start: Start) -> None:
+    """Read the file whole and compare it with a model without memory.
+
+    Raises:
+        UserError: it is damaged, or of another network.
+    """
     import torch
 
     from tl_sweep.models.build import build_model
 
-    try:
-        start = obtain(config)
-        with torch.device("meta"):
-            build_model(config.model, 2, config.data.image_size, weights=start.file, pooled=start.pooled, head_seed=0)
-    except UserError as error:
-        yield str(error)
+    with torch.device("meta"):
+        build_model(config.model, 2, config.data.image_size, weights=start.file, pooled=start.pooled, head_seed=0)
 
 
 def _distinct(configs: list[Config], identity: Callable[[Config], Hashable]) -> list[Config]:

@@ -74,6 +74,7 @@ class Tag:
     RUN_ID = "run.id"  # its own, which a run keeps over all of its attempts; not MLflow's
     OVERRIDES = "overrides"
     SWEEP = "sweep"
+    COMMAND = "sweep.command"  # the call that began the last attempt: the sweep and its own start
     REPLACED = "replaced"
     ERROR = "error"
     PAUSED = "paused"  # why

@@ -110,6 +110,8 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if isinstance(error, pickle.UnpicklingError):  # torch's words advise to execute what is in the file
+            reason = "PyTorch finds something else than tensors in it"
         raise UserError(f"{path}: truncated, or no file of weights alone ({reason})") from error
 
 

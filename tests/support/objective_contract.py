@@ -61,7 +61,7 @@ class ObjectiveContract:
 
         return make
 
-    @pytest.fixture(params=COMPANIES.values(), ids=COMPANIES)
+    @pytest.fixture(params=list(COMPANIES.values()), ids=list(COMPANIES))
     def config(self, configured: Callable[..., Config], request: pytest.FixtureRequest) -> Config:
         return configured(**request.param)
 

@@ -38,13 +38,13 @@ def python(installed: Path, folder: Path, *words: str) -> subprocess.CompletedPr
 
 def test_everything_is_imported_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     code = (
-        "import hydra_plugins.tl_sweep_grid as plugin, tl_sweep.config.schema as config; "
-        "print(plugin.__file__, config.__file__, config.conf_dir(), sep='\\n')"
+        "import hydra_plugins.tl_sweep_grid as plugin, tl_sweep.config.loading as loading; "
+        "print(plugin.__file__, loading.__file__, loading.conf_dir(), sep='\\n')"
     )
     answer = python(installed, tmp_path, "-c", code)
     assert answer.stdout.splitlines() == [
         str(installed / "hydra_plugins" / "tl_sweep_grid" / "__init__.py"),
-        str(installed / "tl_sweep" / "config.py"),
+        str(installed / "tl_sweep" / "config" / "loading.py"),
         str(installed / "tl_sweep" / "conf"),
     ]
 

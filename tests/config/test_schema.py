@@ -15,14 +15,7 @@ from tl_sweep.config.keys import asks_of, field_paths, keys_with, keys_without_d
 from tl_sweep.config.loading import conf_dir, parse
 from tl_sweep.config.schema import Config, ConfigError
 
-GROUPS = {
-    "model": 15 + 1,
-    "freeze": 8,
-    "optim": 4,
-    "objective": 1,
-    "data": 11,
-    "augment": 3,
-}
+GROUPS = ("model", "freeze", "optim", "objective", "data", "augment")
 # what an option leaves open on purpose
 COMPLETIONS = {
     ("model", "torchvision"): ["model.name=regnet_y_400mf"],
@@ -38,11 +31,6 @@ def composed(*overrides: str) -> Config:
 
 def option_names(group: str) -> list[str]:
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-
-
-@pytest.mark.parametrize(("group", "count"), GROUPS.items())
-def test_number_of_options(group: str, count: int) -> None:
-    assert len(option_names(group)) == count
 
 
 @pytest.mark.parametrize(("group", "option"), [(group, option) for group in GROUPS for option in option_names(group)])
@@ -125,7 +113,15 @@ def test_every_role_and_question_is_a_known_one() -> None:
         ({"asks": "images"}, ["data.image_size", "data.flips", "data.balance"]),
         (
             {"asks": "data"},
-            ["data.name", "data.root", "data.split_seed", "data.duplicates", "data.group", "data.skip_unreadable"],
+            [
+                "data.name",
+                "data.root",
+                "data.split_seed",
+                "data.duplicates",
+                "data.group",
+                "data.verify",
+                "data.skip_unreadable",
+            ],
         ),
         (
             {"costs": True},

@@ -1,0 +1,47 @@
+"""A run's pictures: its confusion matrix and its learning curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from PIL import Image
+
+from tl_sweep.run.figures import confusion, curves
+
+
+@pytest.mark.parametrize(("num_classes", "side_px"), [(3, 324), (20, 800), (60, 800)])
+def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_classes: int, side_px: int) -> None:
+    counts_KK = np.random.default_rng(0).integers(0, 9, (num_classes, num_classes))
+    confusion(counts_KK, tuple(f"class {k}" for k in range(num_classes)), tmp_path / "confusion.png")
+    with Image.open(tmp_path / "confusion.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.size == (side_px, side_px)
+        assert len(picture.convert("RGB").getcolors(2**24) or []) > 10
+
+
+@pytest.mark.parametrize("name", ["$x_$", r"$\frac$", "$"])
+def test_a_class_may_be_called_what_looks_like_mathematics(tmp_path: Path, name: str) -> None:
+    confusion(np.eye(2, dtype=int), (name, "b"), tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size > 1000
+
+
+def test_a_class_without_an_image_leaves_an_empty_row(tmp_path: Path) -> None:
+    confusion(np.array([[2, 1], [0, 0]]), ("a", "b"), tmp_path / "confusion.png")
+    assert (tmp_path / "confusion.png").stat().st_size > 1000
+
+
+def test_the_curves_draw_what_the_run_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [
+        {"step": 0, "train/loss": 2.0, "train/acc": 0.1, "val/loss": 2.5, "val/acc": 0.2},
+        {"step": 1, "train/loss": 1.0, "train/acc": 0.3, "val/loss": 1.5, "val/acc": 0.4},
+        {"step": 2, "test/acc": 0.5},
+    ]
+    drawn, plot = [], Axes.plot
+    monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **how: drawn.append((x, y)) or plot(axes, x, y, **how))
+    curves(records, tmp_path / "curves.png")
+    assert drawn == [((1, 2), (2.0, 1.0)), ((1, 2), (2.5, 1.5)), ((1, 2), (0.1, 0.3)), ((1, 2), (0.2, 0.4))]
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert (picture.format, picture.size) == ("PNG", (640, 240))

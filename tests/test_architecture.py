@@ -262,6 +262,18 @@ def test_long_files_have_a_reason() -> None:
     assert {module for module in MODULES if lines_of(module) > MOST_LINES} == OVER_MOST_LINES.keys()
 
 
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            yield ast.get_docstring(node) or ""
+
+
+def test_what_is_raised_is_a_block_of_the_docstring() -> None:
+    """``Raises:``, then a line ``Error: when`` for each."""
+    in_a_line = re.compile(r"\bRaises [A-Z]")
+    assert [name for name, tree in MODULES.items() if any(map(in_a_line.search, docstrings(tree)))] == []
+
+
 @pytest.mark.parametrize("module", ["tl_sweep", "tl_sweep.train", "tl_sweep.sweep.grid", "hydra_plugins.tl_sweep_grid"])
 def test_what_answers_a_slip_imports_nothing_slow(module: str) -> None:
     code = f"import sys, {module}; print(sorted({SLOW_TO_IMPORT!r} & set(sys.modules)))"

@@ -69,7 +69,11 @@ def prune(folder: Path, max_gb: float) -> None:
 
 
 def verify(folder: Path) -> None:
-    """Raises UserError that lists every damaged file."""
+    """Print that all is whole.
+
+    Raises:
+        UserError: listing every damaged file.
+    """
     from tl_sweep.array_store.store import RowStore
 
     store = RowStore(folder, 0)

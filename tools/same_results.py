@@ -227,7 +227,10 @@ def run_python(side: Side, folder: Path, *words: str, stdin: str = "") -> str:
 
 
 def require_own_package(side: Side) -> None:
-    """Raises Failed where another checkout's package would be imported."""
+    """
+    Raises:
+        Failed: another checkout's package would be imported.
+    """
     found = run_python(side, side.folder, "-c", "import tl_sweep; print(tl_sweep.__file__)").strip()
     if not Path(found).is_relative_to(side.checkout):
         raise Failed(f"{found} is imported, which is not in {side.checkout}")

@@ -30,7 +30,11 @@ class PairedDifference:
 
 
 def paired_difference(ours: Cell, other: Cell, evidence: Evidence, margin: float) -> PairedDifference:
-    """Raises UserError where predictions are missing or were made on other images."""
+    """How much more accurate ``ours`` is on test, over the seeds that both have and the images of these.
+
+    Raises:
+        UserError: predictions are missing, or were made on other images.
+    """
     theirs = {seed_of(run): run for run in other.runs}
     pairs = [(run, theirs[seed_of(run)]) for run in ours.runs if seed_of(run) in theirs]
     if not pairs:

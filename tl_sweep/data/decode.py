@@ -28,7 +28,9 @@ def eight_bit(image: Image.Image) -> Image.Image:
     """A grayscale image of more than 8 bits, scaled (never clipped) to 8.
 
     Integers are taken as 16-bit. Floats carry no range: the smallest of 1, 255 and 65535 that holds them is white.
-    Raises ValueError for values outside all of these.
+
+    Raises:
+        ValueError: values lie outside all of these.
     """
     values = np.asarray(image, dtype=np.float64)
     whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (65535.0,)
@@ -67,7 +69,8 @@ def decode(
 ) -> np.ndarray:
     """Decoded images 0..n-1, uint8 (n, C, W, W), the same for any number of threads.
 
-    Raises UserError that names every image that cannot be decoded.
+    Raises:
+        UserError: naming every image that cannot be decoded.
     """
     side_px = preprocessing.working_px
     images_NCWW = np.empty((len(names), 3, side_px, side_px), dtype=np.uint8)
@@ -88,5 +91,9 @@ def decode(
 
 
 def decode_files(paths: Sequence[Path], preprocessing: Preprocessing, num_workers: int) -> np.ndarray:
-    """Decoded image files, uint8 (n, C, W, W). Raises UserError that names every unreadable file."""
+    """Decoded image files, uint8 (n, C, W, W).
+
+    Raises:
+        UserError: naming every unreadable file.
+    """
     return decode(lambda index: Image.open(paths[index]), [str(path) for path in paths], preprocessing, num_workers)

@@ -16,7 +16,8 @@ from tl_sweep.data.decode import listing
 def read_groups(group: str, ids: Sequence[str], root: str | None) -> np.ndarray:
     """A group name per image: from a regular expression with one capture group, else a column of metadata.csv.
 
-    Raises UserError where an image gets no group.
+    Raises:
+        UserError: an image gets no group.
     """
     groups = _by_pattern(group, ids) if "(" in group else _by_column(group, ids, root)
     missing = [name for name, value in zip(ids, groups, strict=True) if not value]

@@ -71,7 +71,11 @@ class ImageSet:
         return len(self.ids)
 
     def decode(self, indices_B: np.ndarray, preprocessing: Preprocessing, num_workers: int) -> torch.Tensor:
-        """Decoded images, uint8 (B, 3, W, W) on the CPU. Raises UserError naming files that became unreadable."""
+        """Decoded images, uint8 (B, 3, W, W) on the CPU.
+
+        Raises:
+            UserError: naming files that became unreadable.
+        """
         import torch
 
         indices = [int(index) for index in indices_B]
@@ -105,7 +109,11 @@ def found_files(
 
 
 def open_unchanged(path: Path, known_hash: bytes) -> Image.Image:
-    """The image in a file, whose content must be what was hashed. Raises ValueError if it is not."""
+    """The image in a file, whose content must be what was hashed.
+
+    Raises:
+        ValueError: it is not.
+    """
     content = path.read_bytes()
     if content_hash(content) != known_hash:
         raise ValueError("the file changed since it was read")
@@ -153,7 +161,10 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
 
 
 def check_classes(name: str, class_names: Sequence[str], labels_N: np.ndarray) -> None:
-    """Raises UserError for fewer than two classes, or for classes without an image."""
+    """
+    Raises:
+        UserError: there are fewer than two classes, or classes without an image.
+    """
     if len(class_names) < 2:
         raise UserError(f"data={name}: found {len(class_names)} class ({listing(class_names)}), two are needed")
     sizes_K = np.bincount(labels_N, minlength=len(class_names))

@@ -39,7 +39,9 @@ def split(images: ImageSet, config: DataConfig) -> Splits:
 
     A source's own test and validation splits are kept. ``shots`` counts training and validation labels together, 80/20
     of them from the two; ``fraction`` takes that share of each. Subsets are nested: 5 shots are part of 10.
-    Raises UserError for classes (all of them, with counts) that have too few images.
+
+    Raises:
+        UserError: classes (all of them are named, with counts) have too few images.
     """
     groups_N = _groups(images)
     own_N, leak_notes = _without_leaks(images, groups_N)
@@ -159,7 +161,11 @@ def _wanted(config: DataConfig, is_val: bool, available: int) -> int:
 
 
 def _check(images: ImageSet, own_N: np.ndarray, parts: Sequence[np.ndarray]) -> list[str]:
-    """Raises UserError for a class that a part made by us lacks; notes one that the source's own part lacks."""
+    """Notes of classes that the source's own parts lack.
+
+    Raises:
+        UserError: a part made by us lacks a class.
+    """
     sizes_K = _class_sizes(images, np.arange(len(images)))
     short, notes = [], []
     for name, part in zip(("train", "val", "test"), parts, strict=True):

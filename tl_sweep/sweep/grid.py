@@ -133,7 +133,11 @@ def _gives(overrides: list[str], key: str) -> bool:
 
 
 def _with_keys(jobs: list[Job]) -> list[Job]:
-    """Raises ConfigError with every weight file that cannot be read."""
+    """The jobs, each with its key.
+
+    Raises:
+        ConfigError: naming every weight file that cannot be read.
+    """
     keyed, problems = [], Counter[str]()
     for job in jobs:
         try:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.base.paths import expanded
 from tl_sweep.base.rules import RULES, broken_field
 
 T = TypeVar("T")
@@ -155,7 +156,7 @@ def _float(text: str) -> float:
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser()
+    return expanded(text)
 
 
 _CONVERT: dict[type, Callable[[str], Any]] = {bool: _bool, int: _int, float: _float, str: str, Path: _path}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
@@ -15,6 +16,11 @@ from tl_sweep.base.secrets import masked
 
 @contextmanager
 def errors_for_people() -> Iterator[None]:
+    """Inside, a ``UserError`` and Ctrl-C are one line on stderr and an exit code. What a terminal cannot show (its
+    encoding has no such letter) is shown as ``?``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         yield
     except UserError as error:

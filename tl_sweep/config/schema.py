@@ -16,6 +16,7 @@ from typing import Any
 from omegaconf import II, MISSING
 
 from tl_sweep.base.errors import UserError
+from tl_sweep.base.paths import expanded
 from tl_sweep.base.registry import Registry
 
 
@@ -307,4 +308,4 @@ def text_of(value: Any) -> str:
 
 def local_path(text: str) -> Path:
     """An absolute path; ``~`` is the home directory."""
-    return Path(text).expanduser().absolute()
+    return expanded(text).absolute()

@@ -10,7 +10,6 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import Field, dataclass
-from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -18,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from tl_sweep.base.errors import did_you_mean
+from tl_sweep.base.paths import expanded
 from tl_sweep.config.keys import field_paths
 from tl_sweep.config.loading import conf_dir
 from tl_sweep.config.schema import ConfigError
@@ -117,7 +117,7 @@ def _unknown_flag(word: str, following: str) -> str:
 
 
 def _bare(word: str) -> str:
-    if Path(word).expanduser().exists():
+    if expanded(word).exists():
         return f"{word}: arguments are key=value; images in a folder: {_typed('data.root', word)}"
     near = did_you_mean(word, [*GROUPS, *_fields()])
     return f"{word}: arguments are key=value, for instance freeze=all;{near}".rstrip(";")
@@ -128,7 +128,7 @@ def _wrong_value(word: str) -> Iterator[str]:
     if key in GROUPS and value.startswith("["):
         inside = re.sub(r"[\[\] ]", "", value)
         yield f"{word}: a list would mix these options into one; to try each: -m {key}={inside}"
-    elif key == "data" and value and not _is_option(key, value) and Path(value).expanduser().is_dir():
+    elif key == "data" and value and not _is_option(key, value) and expanded(value).is_dir():
         yield f"{word}: no such option, but a folder; your own images: {_typed('data.root', value)}"
     elif key in _fields() and "int" in str(_fields()[key].type) and SPAN.fullmatch(value):
         first, last = map(int, value.split("-"))
@@ -150,7 +150,7 @@ def _literal(word: str) -> str:
     parsed = _parsed(word)
     if parsed is not None and (parsed.is_sweep_override() or value[0] in "'\"" or str(parsed.value()) == value):
         return word
-    home = str(Path(value).expanduser()) if value.startswith("~") else value
+    home = str(expanded(value)) if value.startswith("~") else value
     return f"{key}={quoted(home)}"
 
 
@@ -167,7 +167,7 @@ def _misread(word: str) -> Iterator[str]:
     if parsed is None or not parsed.is_sweep_override() or value.startswith(("choice(", "glob(", "range(")):
         return
     parts = [str(part).strip("'\"") for part in value.split(",")]
-    if Path(value).expanduser().exists() or not all(Path(part).expanduser().exists() for part in parts):
+    if expanded(value).exists() or not all(expanded(part).exists() for part in parts):
         several = ",".join(quoted(part) for part in parts)
         yield (
             f"{word}: one path with a comma, or several? one: {in_shell(f'{key}={quoted(value)}')}; "

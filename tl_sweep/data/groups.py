@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.base.paths import expanded
 from tl_sweep.data.decode import listing
 
 
@@ -38,7 +38,7 @@ def _by_pattern(pattern: str, ids: Sequence[str]) -> list[str]:
 
 
 def _by_column(column: str, ids: Sequence[str], root: str | None) -> list[str]:
-    table = Path(root or ".").expanduser() / "metadata.csv"
+    table = expanded(root or ".") / "metadata.csv"
     if root is None or not table.is_file():
         raise UserError(f"data.group={column}: a column needs {table}; or give a regular expression with (parentheses)")
     with table.open(newline="", encoding="utf-8-sig") as file:

@@ -6,10 +6,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pickle import UnpicklingError
@@ -24,6 +27,7 @@ from tl_sweep.launch.job import STOPPED, Failure, JobSpec, Success, Surroundings
 from tl_sweep.launch.settings import ProcessesConfig
 from tl_sweep.run.progress import Epoch
 
+LONGEST_TMPDIR_BYTES = 60  # multiprocessing adds about forty to it
 PRELOADED = [  # signals first, then imports alone: neither OpenMP nor CUDA survives a fork; garbage last
     "tl_sweep.launch.server_signals",
     "torch",
@@ -200,10 +204,25 @@ class Pool:
 
 
 def fork_server() -> multiprocessing.context.ForkServerContext:
-    """The server that has imported everything; started by the first job."""
+    """The server that has imported everything; its socket lies where its address is short enough for one."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    with short_temporary_folder():
+        forkserver.ensure_running()
     return context
+
+
+@contextmanager
+def short_temporary_folder() -> Iterator[None]:
+    """Inside, ``tempfile`` works in ``/tmp`` where its own folder (``TMPDIR``) is too long for a socket's address, of at
+    most 108 bytes on Linux (104 on macOS); jobs have ``TMPDIR`` as it is."""
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TMPDIR_BYTES:
+        tempfile.tempdir = "/tmp"
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def slots(limits: ProcessesConfig) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tl_sweep.base.errors import UserError, did_you_mean
+from tl_sweep.base.paths import expanded
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.imageset import Found, found_files
@@ -63,7 +64,7 @@ IMAGE_FOLDER = ImageFolder()
 def _root(given: str | None) -> Path:
     if not given:
         raise UserError("data.root is missing: data=image_folder needs data.root=<folder with one folder per class>")
-    root = Path(given).expanduser()
+    root = expanded(given)
     if root.is_dir():
         return root
     siblings = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []

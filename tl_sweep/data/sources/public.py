@@ -19,6 +19,7 @@ from filelock import FileLock
 from PIL import Image
 
 from tl_sweep.base.errors import UserError
+from tl_sweep.base.paths import expanded
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.file_records import HASH_BYTES, FileRecord, content_hash, scan
@@ -52,7 +53,7 @@ class TorchvisionSet(DataSource[DataConfig]):
         Raises:
             UserError: a failed download, or fewer images than the set has (a download cut short).
         """
-        root = Path(config.root).expanduser() if config.root else data_dir
+        root = expanded(config.root) if config.root else data_dir
         found = self.read(_fetch(self, root), data_dir)
         if len(found.ids) != self.count:
             remedy = f"delete its folder in {root} and run again"

@@ -214,8 +214,8 @@ def fork_server() -> multiprocessing.context.ForkServerContext:
 
 @contextmanager
 def short_temporary_folder() -> Iterator[None]:
-    """Inside, ``tempfile`` works in ``/tmp`` where its own folder (``TMPDIR``) is too long for a socket's address, of at
-    most 108 bytes on Linux (104 on macOS); jobs have ``TMPDIR`` as it is."""
+    """Inside, ``tempfile`` works in ``/tmp`` where its own folder (``TMPDIR``) is too long for the address of a socket,
+    which has at most 108 bytes on Linux (104 on macOS); jobs have ``TMPDIR`` as it is."""
     before = tempfile.tempdir
     if len(os.fsencode(tempfile.gettempdir())) > LONGEST_TMPDIR_BYTES:
         tempfile.tempdir = "/tmp"

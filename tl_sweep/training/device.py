@@ -18,6 +18,7 @@ class Compute:
     precision: str  # float32 or bfloat16
 
     def autocast(self) -> AbstractContextManager[object]:
+        """Inside, forward passes run in this precision; parameters and gradients stay float32."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16)

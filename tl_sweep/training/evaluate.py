@@ -11,8 +11,8 @@ from tl_sweep.tracking.names import Metric
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.prefix import Prefix
 
-CALIBRATION_BINS = 15
-BATCH_SIZE = 64  # fixed: a batch's size moves the last bits of a prediction
+CALIBRATION_BINS = 15  # as Guo et al. 2017 took
+BATCH_SIZE = 64  # any, as long as it is fixed: a batch's size moves the last bits of a prediction
 
 
 def in_order(examples: Examples) -> list[np.ndarray]:

@@ -23,7 +23,9 @@ from tl_sweep.data.views import ViewPlan, normalise
 
 log = logging.getLogger(__name__)
 
-DECODED_AT_ONCE = 256
+DECODED_AT_ONCE = 256  # bounds memory: 50 MB of images with sides of 256 px
+GPU_SHARE = 0.5  # of a GPU's free memory that a split may fill: the network's own share is not known yet
+MEMORY_SHARE = 0.25  # of the machine's: train, validation and test then leave a quarter
 DTYPES = {"|u1": torch.uint8, "<f4": torch.float32}
 
 
@@ -68,10 +70,10 @@ class DecodedImages:
         """Where the images are taken from: the store, or one tensor of all; None: decoded anew each time."""
         table, everything = self._table(), np.arange(len(self.indices_N))
         wanted_bytes = len(everything) * 3 * self.preprocessing.working_px**2
-        if self.device.type == "cuda" and wanted_bytes < torch.cuda.mem_get_info(self.device)[0] / 2:
+        if self.device.type == "cuda" and wanted_bytes < GPU_SHARE * torch.cuda.mem_get_info(self.device)[0]:
             images_NCWW = self._decoded() if table is None else read_rows(table, everything)
             return images_NCWW.to(self.device)
-        if table is not None or wanted_bytes > memory_bytes() / 4:
+        if table is not None or wanted_bytes > MEMORY_SHARE * memory_bytes():
             return table
         return self._decoded()
 

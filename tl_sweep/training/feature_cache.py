@@ -16,8 +16,9 @@ from tl_sweep.training.prefix import Prefix, Usage, row_keys
 
 log = logging.getLogger(__name__)
 
-DISK_BYTES_PER_S = 5e8  # what reading and writing rows is reckoned to cost, on the careful side
-WORTH = 1.05  # keeping rows may cost this much of what streaming would: whoever comes later gains
+DISK_BYTES_PER_S = 5e8  # of reading and writing, assumed: a SATA disk's 550 MB/s; NVMe and the page cache are faster
+WORTH = 1.05  # times streaming's cost that keeping may take: our own rule (D16), since whoever comes later gains
+JOBS_OF_A_SWEEP = 2  # that ask for a row, at least: this one and another (D16)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class FeatureCache:
         if wanted_bytes > store.room_bytes():
             return False, f"{wanted_bytes / 1e9:.2g} GB of rows exceed what cache.max_gb and the disk leave"
         disk_s = row_bytes / DISK_BYTES_PER_S
-        jobs = 2 if self.shared else 1
+        jobs = JOBS_OF_A_SWEEP if self.shared else 1
         streaming_s = jobs * passes * row_s
         keeping_s = missing * (row_s + disk_s) + jobs * passes * disk_s
         sums = f"{keeping_s:.2g} s against {streaming_s:.2g} s of streaming, {wanted_bytes / 1e6:.3g} MB more on disk"

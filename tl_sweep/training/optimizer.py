@@ -35,8 +35,10 @@ def plan_problems(config: Config, num_stages: int) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that share a peak rate: the head, one stage, or the objective's own modules; ``decay`` is false for
-    norms and biases."""
+    """Parameters that share a peak rate: the head, one stage, or the objective's own modules.
+
+    decay: false for norms and biases (He et al. 2019, "Bag of tricks").
+    """
 
     name: str
     parameters: list[nn.Parameter]

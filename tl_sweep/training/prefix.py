@@ -33,7 +33,8 @@ from tl_sweep.training.freeze import fingerprint
 log = logging.getLogger(__name__)
 
 FORMAT = 1  # raise it when anything below changes a row
-CHUNK = {"cpu": 32, "cuda": 256, "mps": 32}  # images per forward pass of a prefix, part of a row's identity
+# Images per forward pass of a prefix. Any size, as long as it is fixed: it is part of a row's identity.
+CHUNK = {"cpu": 32, "cuda": 256, "mps": 32}
 
 
 @dataclass

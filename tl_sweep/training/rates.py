@@ -54,14 +54,19 @@ def default_lrs(config: Config) -> dict[str, float]:
 
 
 def weight_decay_of(config: Config) -> float:
-    """AdamW's decay is multiplied by the rate (decoupled), SGD's is part of the gradient: hence two defaults."""
+    """AdamW's decay is multiplied by the rate (decoupled), SGD's is part of the gradient: hence two defaults, PyTorch's
+    for AdamW and He et al.'s (2016) for SGD."""
     if config.optim.weight_decay is not None:
         return config.optim.weight_decay
     return 1e-2 if solver_of(config) == "adamw" else 1e-4
 
 
 def batch_size_of(config: Config, num_train: int) -> int:
-    """Images per step: as configured, or 32, fewer (down to 8) so that an epoch of few images still has ten steps."""
+    """Images per step: as configured, or 32, fewer (down to 8) so that an epoch of few images still has ten steps.
+
+    32 is the largest that Masters & Luschi (2018) find no worse than smaller ones; ten steps, and eight images for
+    BatchNorm to average over, are our own rule.
+    """
     return max(8, min(32, num_train // 10)) if config.batch_size is None else config.batch_size
 
 

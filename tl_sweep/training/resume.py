@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 KEPT = 2
 STATES = "epoch-*.pt"
-SHARE = 0.05  # of a run's time that writing states may cost: very short epochs are not kept one by one
+SHARE = 0.05  # of a run's time that writing states may cost (our own rule, D23): short epochs are not kept one by one
 COUNTERS = ("epoch", "phase", "phase_epoch", "waited", "frozen")
 
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from tl_sweep.training.state import Setup
 
 MOST_FEATURES = 2**30  # float32 numbers: 4 GiB, twice that while the views are put together
+SMALLEST_STD = 1e-6  # what varies less is constant up to float32's rounding
+# Of L-BFGS. Our own: the largest entry of a gradient that counts as zero, ten times float32's rounding; a bound on
+# iterations, which on the digits' random features only the weakest penalty meets. The history is the longest that
+# Nocedal & Wright (2006, section 7.2) find useful.
+GRADIENT, ITERATIONS, HISTORY = 1e-6, 300, 20
 
 
 def solve_head(prefix: Prefix, setup: Setup, epochs: range) -> dict[str, float]:
@@ -45,7 +50,7 @@ def solve_head(prefix: Prefix, setup: Setup, epochs: range) -> dict[str, float]:
     val_ND = torch.cat(list(prefix.outputs(val, in_order(val), None)))
     if not torch.isfinite(train_MD).all():
         raise JobFailed("the frozen features are not finite: the weights do not fit this model or its preprocessing")
-    mean_D, std_D = train_MD.mean(0), train_MD.std(0, correction=0).clamp_min(1e-6)
+    mean_D, std_D = train_MD.mean(0), train_MD.std(0, correction=0).clamp_min(SMALLEST_STD)
     for features_ND in (train_MD, val_ND):
         features_ND.sub_(mean_D).div_(std_D)
 
@@ -69,11 +74,18 @@ def solve_head(prefix: Prefix, setup: Setup, epochs: range) -> dict[str, float]:
 
 
 def _solve(weight_KD: Tensor, bias_K: Tensor, features_MD: Tensor, labels_M: Tensor, l2: float, setup: Setup) -> None:
-    """Minimise mean cross-entropy + l2/2 · ‖weight‖² in place, to a gradient of 1e-6."""
+    """Minimise mean cross-entropy + l2/2 · ‖weight‖² in place.
+
+    Ends where the gradient is zero, the loss moves by less than PyTorch's 1e-9, or the iterations are used up.
+    """
     with torch.enable_grad():
         weight, bias = nn.Parameter(weight_KD.clone()), nn.Parameter(bias_K.clone())
         solver = torch.optim.LBFGS(
-            [weight, bias], max_iter=300, tolerance_grad=1e-6, history_size=20, line_search_fn="strong_wolfe"
+            [weight, bias],
+            max_iter=ITERATIONS,
+            tolerance_grad=GRADIENT,
+            history_size=HISTORY,
+            line_search_fn="strong_wolfe",
         )
 
         def objective() -> Tensor:

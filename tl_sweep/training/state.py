@@ -22,7 +22,9 @@ from tl_sweep.training.optimizer import Group
 from tl_sweep.training.prefix import Prefix
 
 OF_OBJECTIVE = "objective."  # before the names of the tensors of its modules
-FEWEST_TO_CHOOSE_ON = 200  # below this many validation images the last epoch is taken: a choice would be noise
+# Below so many validation images the last epoch is taken, since a choice would be noise. Our own rule (D5): an accuracy
+# of 90 % has a standard error of 2 points on 200 images, of 7 on 20.
+FEWEST_TO_CHOOSE_ON = 200
 
 
 @dataclass(frozen=True)

@@ -276,6 +276,7 @@ def test_a_key_needs_neither_torch_nor_a_store(tmp_path: Path) -> None:
         ({"data": {"fraction": 0.25}}, "none lr0.001 e30 n0.25 resnet_small letters s0"),
         ({"model": {"weights": "weights/mine-v2.pth"}}, "none lr0.001 e30 resnet_small mine-v2 s0"),
         ({"model": {"weights": None}}, "none lr0.001 e30 resnet_small s0"),
+        ({"objective": {"name": "coral"}}, "none coral lr0.001 e30 resnet_small letters s0"),
         ({"freeze": {"pretrained": False}}, "none lr0.001 e30 resnet_small s0"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -21,7 +21,7 @@ from tl_sweep.training import freeze
 from tl_sweep.training.averaging import WeightAverage
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
 from tl_sweep.training.feature_cache import Demand
-from tl_sweep.training.objectives.base import Step
+from tl_sweep.training.objectives.contract import Step
 from tl_sweep.training.optimizer import Group, make_optimizer, make_schedule, parameter_groups
 from tl_sweep.training.prefix import Prefix
 from tl_sweep.training.rates import batch_size_of, solver_of

@@ -17,7 +17,7 @@ from tl_sweep.training.device import Compute
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.feature_cache import FeatureCache
 from tl_sweep.training.mixing import Mixing
-from tl_sweep.training.objectives.base import Objective
+from tl_sweep.training.objectives.contract import Objective
 from tl_sweep.training.optimizer import Group
 from tl_sweep.training.prefix import Prefix
 

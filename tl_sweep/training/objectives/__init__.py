@@ -1,1 +1,1 @@
-"""What a run minimises: implementations of ``base.Objective``, by the name in ``objective.name``."""
+"""What a run minimises: implementations of ``contract.Objective``, by the name in ``objective.name``."""

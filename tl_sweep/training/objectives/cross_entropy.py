@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tl_sweep.training.objectives.base import Objective, Step
+from tl_sweep.training.objectives.contract import Objective, Step
 
 if TYPE_CHECKING:
     from torch import Tensor

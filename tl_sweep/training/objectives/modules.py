@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tl_sweep.training.objectives.base import Objective
+from tl_sweep.training.objectives.contract import Objective
 
 STREAM = (0, 0, 1)  # beside the run's seed: these numbers are drawn for nothing else, unlike those of (seed, epoch)
 

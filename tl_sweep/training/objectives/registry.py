@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tl_sweep.base.errors import Misfit, UserError
 from tl_sweep.base.registry import Registry
 from tl_sweep.config.schema import Config
-from tl_sweep.training.objectives.base import Objective
+from tl_sweep.training.objectives.contract import Objective
 
 if TYPE_CHECKING:
     from torch import Tensor

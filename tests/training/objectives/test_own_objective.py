@@ -22,7 +22,7 @@ from tl_sweep.tracking.record import Record, metric_lines
 from tl_sweep.train import main
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.loop import batches_like, fit
-from tl_sweep.training.objectives.base import Objective, Step
+from tl_sweep.training.objectives.contract import Objective, Step
 from tl_sweep.training.objectives.registry import OBJECTIVES
 
 MakeConfig = Callable[..., Config]

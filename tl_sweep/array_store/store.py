@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +53,7 @@ class RowStore:
         self.folder, self.max_bytes = folder, max_bytes
         self._entries: dict[str, Entry] = {}
         self._held: list[FileLock] = []
+        self._said: set[str] = set()
 
     def __enter__(self) -> RowStore:
         return self
@@ -77,19 +79,35 @@ class RowStore:
     def entry(self, description: dict[str, Any]) -> Entry:
         """The entry of these rows, empty where nobody has computed any.
 
+        A folder that cannot be written (another user's) is read all the same, and that is said once.
+
         Raises:
-            StoreFull: the folder cannot be written.
+            StoreFull: the folder cannot be written, and nobody has computed any of these rows.
         """
         name = identity(description)
         if name not in self._entries:
-            with self._door():
-                held = FileLock(self.folder / f"{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.use")
-                held.acquire()
-                self._held.append(held)
-                with suppress(FileNotFoundError):
-                    os.utime(self.folder / name / "entry.json")
+            try:
+                self._take_into_use(name)
+            except StoreFull as reason:
+                if not (self.folder / name / "entry.json").is_file():
+                    raise
+                self._say_once(f"warning: cache.dir: {reason}: what is there is read, nothing is added")
             self._entries[name] = Entry(self.folder / name, description, self.make_room)
         return self._entries[name]
+
+    def _take_into_use(self, name: str) -> None:
+        """So that nobody evicts the entry."""
+        with self._door():
+            held = FileLock(self.folder / f"{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.use")
+            held.acquire()
+            self._held.append(held)
+            with suppress(OSError):  # it is not there yet, or another user's
+                os.utime(self.folder / name / "entry.json")
+
+    def _say_once(self, warning: str) -> None:
+        if warning not in self._said:
+            self._said.add(warning)
+            print(warning, file=sys.stderr, flush=True)
 
     def entries(self) -> list[EntryOnDisk]:
         """Every entry, the least recently used first."""

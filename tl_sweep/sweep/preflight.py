@@ -101,7 +101,8 @@ def folder_problems(config: Config) -> Iterable[str]:
         folder = local_path(text)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
+            may_read = os.R_OK | os.X_OK if key == "cache.dir" else os.W_OK  # a cache that others fill is read
+            if not os.access(folder, may_read):
                 raise PermissionError(None, "no permission to write")
         except OSError as error:
             yield f"{key}={folder}: {error.strerror}; choose another folder{remedies[key]}"

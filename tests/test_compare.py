@@ -122,8 +122,20 @@ def test_a_row_per_strategy_and_number_of_labels_the_best_on_validation_first(
     assert chosen.inference_images_per_s == 123.0
 
 
+def test_a_run_of_november_2026_still_compares(tmp_path: Path) -> None:
+    (kept,) = (path for path in (Path(__file__).parent / "fixtures" / "run_of_2026_11").iterdir() if path.is_dir())
+    shutil.copytree(kept, tmp_path / "runs" / kept.name)
+    (old,) = records_in(tmp_path)
+    found = study([old], tmp_path)
+    assert found.excluded == ()
+    (only_row,) = found.rows
+    assert (only_row.backbone, only_row.strategy, only_row.kind) == ("resnet_small", "all", "frozen features")
+    assert only_row.test_acc.estimate == pytest.approx(old.metrics["test/acc"])
+    assert only_row.val_acc == pytest.approx(old.metrics["best/val_acc"])
+
+
 def test_an_inconclusive_difference_says_how_many_seeds_are_needed(made: list[RunRecord], tmp_path: Path) -> None:
-    unclear = row(study(made, tmp_path), "none").vs_scratch
+    unclear = row(study(made, tmp_path), "none").vs_baseline
     assert unclear is not None
     assert unclear.verdict == "inconclusive"
     assert unclear.needed is not None
@@ -166,15 +178,15 @@ def test_the_choice_never_sees_test(own: Path, tmp_path: Path) -> None:
 def test_a_better_strategy_is_called_better_and_itself_is_not_compared(made: list[RunRecord], tmp_path: Path) -> None:
     found = study(made, tmp_path)
     better, scratch = row(found, "none", 5), row(found, "scratch", 5)
-    assert better.vs_scratch is not None
-    assert better.vs_scratch.verdict == "better"
-    assert better.vs_scratch.difference.low > 0
-    assert better.vs_scratch.difference.estimate == pytest.approx(better.test_acc.estimate - scratch.test_acc.estimate)
-    assert (scratch.vs_scratch, better.vs_best) == (None, None)
+    assert better.vs_baseline is not None
+    assert better.vs_baseline.verdict == "better"
+    assert better.vs_baseline.difference.low > 0
+    assert better.vs_baseline.difference.estimate == pytest.approx(better.test_acc.estimate - scratch.test_acc.estimate)
+    assert (scratch.vs_baseline, better.vs_best) == (None, None)
 
 
 def test_with_a_wide_margin_the_same_runs_are_equivalent(made: list[RunRecord], tmp_path: Path) -> None:
-    verdict = row(study(made, tmp_path, margin=0.9), "none").vs_scratch
+    verdict = row(study(made, tmp_path, margin=0.9), "none").vs_baseline
     assert verdict is not None
     assert verdict.verdict == "equivalent"
     assert verdict.wording.startswith("within 90 points of scratch")
@@ -192,7 +204,7 @@ def test_fewer_than_three_seeds_give_no_verdict_on_methods(
     made: list[RunRecord], tmp_path: Path, seeds: str, words: str
 ) -> None:
     found = study(only(made, seed=seeds), tmp_path)
-    comparison = row(found, "none").vs_scratch
+    comparison = row(found, "none").vs_baseline
     assert comparison is not None
     assert (comparison.verdict, comparison.wording[: len(words)]) == ("", words)
     assert not any(r.indistinguishable for r in found.rows)
@@ -208,7 +220,7 @@ def test_equal_networks_are_equivalent(own: Path, tmp_path: Path) -> None:
     for run in pair:
         same = Path(twin[run.params["seed"]].tags["folder"]) / "predictions.parquet"
         shutil.copyfile(same, Path(run.tags["folder"]) / "predictions.parquet")
-    comparison = row(study([*pair, *twin.values()], tmp_path), "none").vs_scratch
+    comparison = row(study([*pair, *twin.values()], tmp_path), "none").vs_baseline
     assert comparison is not None
     assert comparison.difference.estimate == 0
     assert comparison.verdict == "equivalent"
@@ -218,7 +230,7 @@ def test_without_a_baseline_nothing_is_compared_with_it_and_a_note_says_so(
     made: list[RunRecord], tmp_path: Path
 ) -> None:
     found = study(only(made, freeze__name="none all"), tmp_path)
-    assert all(r.vs_scratch is None and r.time_to_baseline is None for r in found.rows)
+    assert all(r.vs_baseline is None and r.time_to_baseline is None for r in found.rows)
     bare = "resnet18 · data.shots=25, resnet18 · data.shots=5"
     assert f"digits: no baseline for {bare}: add freeze=scratch" in found.notes
 
@@ -321,21 +333,21 @@ def test_a_pair_has_one_verdict(made: list[RunRecord], tmp_path: Path) -> None:
     for shots in SHOTS:
         best = next(r for r in found.rows if r.is_best and dict(r.axes)["data.shots"] == str(shots))
         scratch = row(found, "scratch", shots)
-        assert best.vs_scratch is not None
+        assert best.vs_baseline is not None
         assert scratch.vs_best is not None
-        assert {"better": "worse"}.get(best.vs_scratch.verdict, best.vs_scratch.verdict) == scratch.vs_best.verdict
-        assert scratch.vs_best.difference.low == -best.vs_scratch.difference.high
-        assert scratch.vs_best.p == best.vs_scratch.p
+        assert {"better": "worse"}.get(best.vs_baseline.verdict, best.vs_baseline.verdict) == scratch.vs_best.verdict
+        assert scratch.vs_best.difference.low == -best.vs_baseline.difference.high
+        assert scratch.vs_best.p == best.vs_baseline.p
 
 
 def test_where_scratch_is_best_the_others_are_compared_with_it_once(made: list[RunRecord], tmp_path: Path) -> None:
     def favoured(run: RunRecord) -> RunRecord:
-        is_scratch = run.params["freeze.name"] == "scratch"
-        return replace(run, metrics=run.metrics | {"best/val_acc": 0.99}) if is_scratch else run
+        is_baseline = run.params["freeze.name"] == "scratch"
+        return replace(run, metrics=run.metrics | {"best/val_acc": 0.99}) if is_baseline else run
 
     found = study([favoured(run) for run in made], tmp_path)
     assert row(found, "scratch", 5).is_best
-    assert row(found, "none", 5).vs_best == row(found, "none", 5).vs_scratch
+    assert row(found, "none", 5).vs_best == row(found, "none", 5).vs_baseline
 
 
 def test_a_setting_that_lacks_a_seed_is_listed(made: list[RunRecord], tmp_path: Path) -> None:
@@ -405,7 +417,7 @@ def test_other_labels_than_the_baseline_had_are_another_task(made: list[RunRecor
         ("all", (("data.shots", "5"),)),
         ("scratch", (("data.shots", "25"),)),
     }
-    assert all(r.vs_scratch is None for r in found.rows)
+    assert all(r.vs_baseline is None for r in found.rows)
     assert len(found.recommendations) == 2
     assert "resnet18 · scratch · data.shots=5" in left_out(found)["no finished run"]
 
@@ -423,8 +435,8 @@ def test_another_split_is_another_task(own: Path, tmp_path: Path) -> None:
         "all": ("0", 797),
         "scratch": ("0", 797),
     }
-    assert row(found, "none").vs_scratch is None
-    assert row(found, "all").vs_scratch is not None
+    assert row(found, "none").vs_baseline is None
+    assert row(found, "all").vs_baseline is not None
 
 
 def test_what_started_elsewhere_says_so(made: list[RunRecord], tmp_path: Path) -> None:
@@ -556,7 +568,7 @@ def test_what_another_version_did_not_record_had_its_default(made: list[RunRecor
 
     found = study([older(run) for run in only(made, data__shots="25")], tmp_path)
     assert [r.axes for r in found.rows] == [(), (), ()]
-    assert row(found, "none").vs_scratch is not None
+    assert row(found, "none").vs_baseline is not None
 
 
 def test_of_two_runs_with_one_configuration_the_newest_counts_whatever_its_key(
@@ -582,8 +594,8 @@ def test_gains_by_labels_and_what_scratch_needs(made: list[RunRecord], tmp_path:
     assert lines.keys() == {"scratch", "none", "all"}
     assert lines["none"].shots == ("5", "25")
     assert lines["scratch"].gains == (None, None)
-    assert lines["scratch"].scratch_needs == (None, None)
-    needs = lines["all"].scratch_needs[0]
+    assert lines["scratch"].baseline_needs == (None, None)
+    needs = lines["all"].baseline_needs[0]
     assert needs is not None
     assert 5 < needs < 25  # scratch with 25 labels is better than frozen features with 5
     assert "resnet18: scratch does not reach none with up to 25 labels per class, in the mean" in found.crossings
@@ -597,7 +609,7 @@ def test_lines_of_another_image_size_are_compared_with_scratch_of_that_size(
     lines = {line.name: line for line in found.gains}
     size = made[0].params["data.image_size"]
     assert lines.keys() == {f"{name}, {px}" for name in STRATEGIES for px in (size, "64")}
-    assert lines["all, 64"].scratch_needs == lines[f"all, {size}"].scratch_needs
+    assert lines["all, 64"].baseline_needs == lines[f"all, {size}"].baseline_needs
     assert "resnet18, 64: scratch does not reach none with up to 25 labels per class, in the mean" in found.crossings
 
 
@@ -611,7 +623,7 @@ def test_shares_of_the_labels_are_lines_of_their_own_beside_numbers_of_them(
         **dict.fromkeys(STRATEGIES, ("5", "25")),
         **{f"{name}, shares": ("0.1", "0.5") for name in STRATEGIES},
     }
-    needs = lines["all, shares"].scratch_needs[0]
+    needs = lines["all, shares"].baseline_needs[0]
     assert needs is not None
     assert 0.1 < needs < 0.5
 
@@ -664,7 +676,7 @@ def test_the_recommendation_names_setting_interval_and_command(made: list[RunRec
 def test_the_longest_schedule_of_scratch_is_flagged_when_it_wins(made: list[RunRecord], tmp_path: Path) -> None:
     longer = [as_if(run, epochs="100" if run.params["optim.lr_scale"] == "3.0" else "10") for run in made]
     found = study(longer, tmp_path)
-    won = [r for r in found.rows if r.is_scratch and dict(r.setting)["epochs"] == "100"]
+    won = [r for r in found.rows if r.is_baseline and dict(r.setting)["epochs"] == "100"]
     flagged = [note for note in found.notes if "its longest schedule (100 epochs) won" in note]
     assert len(flagged) == len(won)
     assert row(found, "none").budget_epochs == 10
@@ -694,7 +706,7 @@ def test_csv_has_a_line_per_row_with_the_numbers(call: Callable[..., Answer], sp
     assert [line["strategy"] for line in lines] == ["none", "all", "scratch", "none", "scratch", "all"]
     assert float(lines[0]["test_acc_low"]) < float(lines[0]["test_acc_estimate"]) < float(lines[0]["test_acc_high"])
     assert {line["data.shots"] for line in lines} == {"5", "25"}
-    assert lines[0]["vs_scratch_verdict"] == "better"
+    assert lines[0]["vs_baseline_verdict"] == "better"
 
 
 def test_json_has_everything_and_nothing_that_is_not_json(call: Callable[..., Answer]) -> None:

@@ -92,16 +92,6 @@ def test_scratch_arrives_even_where_each_seed_keeps_its_own_best_epoch() -> None
     assert time_to_baseline(curve([0.89]), scratch, 0.903) == TimeToBaseline(1, 1.0, 4.0)
 
 
-@pytest.mark.parametrize(
-    ("tag", "expected"),
-    [("head x 9", True), ("head x 5, 5 of 5 stages + head x 5", False), ("5 of 5 stages + head x 9", False)],
-)
-def test_only_the_head_learns_where_it_does_in_every_phase(tag: str, expected: bool) -> None:
-    record = run("lp_ft")
-    record.tags["trainable"] = tag
-    assert choose([record])[0].learns_only_the_head is expected
-
-
 def test_lines_without_two_common_numbers_of_labels_are_not_compared() -> None:
     assert crossings([line("scratch", {"25": 0.5, "50": 0.6}), line("none", {"5": 0.7, "10": 0.8})]) == ()
 
@@ -141,7 +131,7 @@ def cell(strategy: str = "none", *, val: float = 0.8, trainable: int = 100) -> C
 )
 def test_a_diagnosis_from_the_curve(points: tuple[Point, ...], words: str) -> None:
     one = cell()
-    found = diagnose(one, points, (), [one], as_good="")
+    found = diagnose(one, points, (), [one], as_good=None)
     assert found.startswith(words)
     assert bool(found) == bool(words)
 
@@ -149,9 +139,9 @@ def test_a_diagnosis_from_the_curve(points: tuple[Point, ...], words: str) -> No
 def test_too_much_is_frozen_where_what_learns_more_does_better() -> None:
     frozen, free = cell("all", val=0.5, trainable=10), cell("none", val=0.9, trainable=100)
     points = curve([0.4, 0.5, 0.5, 0.5, 0.5, 0.5], train_acc=0.51)
-    assert diagnose(frozen, points, (), [frozen, free], "").startswith("underfits")
-    assert diagnose(frozen, points, (), [frozen], "") == ""
-    assert diagnose(frozen, points[-1:], (), [frozen, free], "").startswith("underfits")  # solved at once
+    assert diagnose(frozen, points, (), [frozen, free], None).startswith("underfits")
+    assert diagnose(frozen, points, (), [frozen], None) == ""
+    assert diagnose(frozen, points[-1:], (), [frozen, free], None).startswith("underfits")  # solved at once
 
 
 def test_a_training_loss_that_rises_again_says_that_the_rate_is_too_high() -> None:
@@ -160,7 +150,7 @@ def test_a_training_loss_that_rises_again_says_that_the_rate_is_too_high() -> No
     rising = [
         replace(point, train_loss=loss) for point, loss in zip(points, [0.9, 0.5, 0.6, 0.8, 1.1, 1.3], strict=True)
     ]
-    assert diagnose(one, rising, (), [one], "").startswith("the rate is too high")
+    assert diagnose(one, rising, (), [one], None).startswith("the rate is too high")
 
 
 def test_the_gravest_is_said_first() -> None:
@@ -168,11 +158,12 @@ def test_the_gravest_is_said_first() -> None:
     tried = rates({1.0: 0.5, 2.0: 0.6, 3.0: 0.7}, 3.0)
     rising = curve([0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
     useless = "frozen features are no better on validation than"
-    control = "all (random features)"
-    assert diagnose(one, rising, tried, [one], control) == f"wrong source: {useless} {control}"
-    enough = f"wrong source, or labels enough without one: {useless} scratch"
-    assert diagnose(one, rising, tried, [one], "scratch") == enough
-    assert diagnose(one, rising, tried, [one], "").startswith("the rate may be too low: the largest of 3 tried")
+    (control,) = choose([run("all", control="random features")])
+    assert diagnose(one, rising, tried, [one], control) == f"wrong source: {useless} all (random features)"
+    (baseline,) = choose([run("my own", freeze__pretrained="false")])
+    enough = f"wrong source, or labels enough without one: {useless} my own"
+    assert diagnose(one, rising, tried, [one], baseline) == enough
+    assert diagnose(one, rising, tried, [one], None).startswith("the rate may be too low: the largest of 3 tried")
 
 
 # --- labels
@@ -180,7 +171,9 @@ def test_the_gravest_is_said_first() -> None:
 
 def line(strategy: str, accuracies: dict[str, float]) -> Gain:
     intervals = tuple(Interval(acc, acc - 0.01, acc + 0.01) for acc in accuracies.values())
-    return Gain("digits", "resnet18", strategy, tuple(accuracies), intervals, (None,) * len(accuracies))
+    kinds = {"scratch": "baseline", "my own": "baseline", "none": "fine-tuning", "all": "frozen features"}
+    kind = kinds.get(strategy.partition(", ")[0], "")
+    return Gain("digits", "resnet18", strategy, tuple(accuracies), intervals, (None,) * len(accuracies), kind=kind)
 
 
 def test_labels_that_match_lie_between_two_that_were_tried() -> None:
@@ -192,7 +185,7 @@ def test_labels_that_match_lie_between_two_that_were_tried() -> None:
 
 def test_the_lead_is_that_of_the_best_line_alone() -> None:
     def needing(line: Gain, *needs: float | None) -> Gain:
-        return replace(line, scratch_needs=needs)
+        return replace(line, baseline_needs=needs)
 
     scratch = needing(line("scratch", {"5": 0.2, "10": 0.5, "25": 0.8}), None, None, None)
     none = needing(line("none", {"5": 0.4, "10": 0.6, "25": 0.9}), 8.0, 14.0, None)
@@ -219,6 +212,18 @@ def test_the_lead_is_that_of_the_best_line_alone() -> None:
 def test_where_scratch_catches_up(scratch: dict[str, float], words: str) -> None:
     lines = [line("scratch", scratch), line("none", {"5": 0.5, "10": 0.6, "all": 0.7})]
     assert crossings(lines) == (f"resnet18: scratch {words}, in the mean",)
+
+
+def test_each_of_two_baselines_catches_up_by_itself() -> None:
+    lines = [
+        line("scratch", {"5": 0.1, "10": 0.2}),
+        line("my own", {"5": 0.1, "10": 0.9}),
+        line("none", {"5": 0.5, "10": 0.6}),
+    ]
+    assert crossings(lines) == (
+        "resnet18: scratch does not reach none with up to 10 labels per class, in the mean",
+        "resnet18: my own reaches none between 5 and 10 labels per class, in the mean",
+    )
 
 
 def test_from_where_on_fine_tuning_beats_frozen_features_of_the_same_source() -> None:

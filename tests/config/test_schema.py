@@ -11,6 +11,7 @@ from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
 import tl_sweep.train  # noqa: F401  (registers the schema)
+from tl_sweep.base.rules import RULES
 from tl_sweep.config.keys import asks_of, field_paths, keys_with, keys_without_default, role_of
 from tl_sweep.config.loading import conf_dir, parse
 from tl_sweep.config.schema import Config, ConfigError
@@ -103,6 +104,11 @@ def test_every_role_and_question_is_a_known_one() -> None:
     assert {asks_of(name) for name in fields} == {"", "data", "labels", "images", "source"}
 
 
+def test_nothing_unheard_of_is_said_of_a_key() -> None:
+    heard_of = {"doc", "role", "asks", "costs", "solvers", "since", "path", *RULES}
+    assert {fact for _, item in field_paths() for fact in item.metadata} <= heard_of
+
+
 @pytest.mark.parametrize(
     ("facts", "keys"),
     [
@@ -142,6 +148,7 @@ def test_options_say_their_names_and_the_network() -> None:
 
 def test_where_a_data_set_lies_is_execution_and_yet_asked() -> None:
     assert (role_of("data.root"), asks_of("data.root")) == ("execution", "data")
+    assert (role_of("data.verify"), asks_of("data.verify")) == ("execution", "")  # else of the data group
 
 
 def test_a_key_that_this_version_does_not_know() -> None:

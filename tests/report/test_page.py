@@ -158,7 +158,7 @@ def test_missing_values_are_dashes(study: Study) -> None:
         "checkpoint_bytes": math.nan,
         "seconds": math.nan,
         "test_acc": Interval(0.5, math.nan, math.nan),
-        "vs_scratch": None,
+        "vs_baseline": None,
         "vs_best": None,
         "time_to_baseline": None,
         "diagnosis": "",
@@ -215,10 +215,17 @@ def test_all_labels_come_last(study: Study) -> None:
 
 
 def test_sources_of_a_strategy_share_its_colour_and_differ_in_dash() -> None:
-    palette = Palette(["none, letters", "none, letters_clean", "early, letters", "scratch"])
+    palette = Palette(["none, letters", "none, letters_clean", "early, letters", "scratch"], ["scratch"])
     one, other = palette.line("none, letters"), palette.line("none, letters_clean")
     assert one["line"]["color"] == other["line"]["color"] != palette.colour("early, letters")
     assert one["line"]["dash"] != other["line"]["dash"]
+
+
+def test_baselines_are_gray_whatever_they_are_called_and_come_last() -> None:
+    palette = Palette(["scratch", "none", "my own"], ["scratch", "my own"])
+    assert palette.colour("scratch") == palette.colour("my own") == GRAY != palette.colour("none")
+    assert palette.line("scratch")["line"]["dash"] != palette.line("my own")["line"]["dash"]
+    assert min(["scratch", "my own", "none"], key=palette.order) == "none"
 
 
 @pytest.mark.parametrize("colour", [*COLOURS, GRAY])
@@ -308,7 +315,7 @@ def test_the_table_has_the_numbers_of_the_study(page: Browser, study: Study) -> 
         labels = "all" if row.axes[0][1] == "null" else row.axes[0][1]
         cells = found[row.backbone, row.strategy_label, labels]
         shown = dict(zip(names, cells, strict=True))
-        acc, lead = row.test_acc, row.vs_scratch
+        acc, lead = row.test_acc, row.vs_baseline
         assert shown["test accuracy, %"] == [
             f"{100 * acc.estimate:.1f}",
             f"[{100 * acc.low:.1f}, {100 * acc.high:.1f}]",

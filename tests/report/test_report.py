@@ -159,6 +159,15 @@ def test_what_starts_at_random_has_no_source() -> None:
     assert axes == {"scratch": "–", "all (random features)": "–"}
 
 
+def test_a_strategy_that_was_also_started_at_random_is_two_rows() -> None:
+    runs = [run("none", val=0.5), run("none", val=0.6, freeze__pretrained="false")]
+    found = {cell.strategy: (cell.label, cell.is_baseline, cell.setting) for cell in choose(runs)}
+    assert found == {
+        "none": ("none (full fine-tuning)", False, ()),
+        "none (from random weights)": ("none (from random weights)", True, ()),
+    }
+
+
 @pytest.mark.parametrize("key", ["threads", "num_workers", "device", "output__dir", "tracking__uri"])
 def test_where_a_run_took_place_is_no_axis(key: str) -> None:
     (cell,) = choose([run(seed=0, **{key: "1"}), run(seed=1, **{key: "2"})])  # type: ignore[arg-type]

@@ -91,6 +91,7 @@ COMPANY: dict[str, dict[str, Any]] = {
 MATTERS_NOT: dict[str, Any] = {
     "model.sha256": "01234567",  # a check; the weights themselves count
     "data.root": "/elsewhere",  # the images themselves count
+    "data.verify": True,  # how often files are read again
     "cache.enabled": "False",
     "cache.dir": "/elsewhere",
     "cache.max_gb": 1.0,

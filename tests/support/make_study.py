@@ -122,7 +122,7 @@ def _row(
         val_acc_at_budget=acc - 0.2 if strategy != "all" else acc,
         budget_epochs=10,
         val_acc_at_equal_epochs=math.nan if strategy == "all" else acc - 0.1,
-        vs_scratch=None,
+        vs_baseline=None,
         vs_best=None,
         is_best=False,
         time_to_baseline=None,
@@ -130,6 +130,7 @@ def _row(
         if strategy == "scratch"
         else "",
         on_front=strategy in ("none", "all"),
+        kind={"scratch": "baseline", "none": "fine-tuning", "all": "frozen features"}.get(strategy, ""),
         rates=() if strategy == "all" else _rates(acc),
         curve=() if strategy == "all" else _curve(acc, seconds, epochs, rng),
         class_names=classes,
@@ -179,15 +180,15 @@ def _picture(number: int) -> str:
 def _against(row: Row, rows: Sequence[Row]) -> Row:
     """``row`` with its comparisons, among all ``rows``."""
     task = [other for other in rows if other.axes == row.axes]
-    scratch = next((other for other in task if (other.backbone, other.is_scratch) == (row.backbone, True)), row)
+    scratch = next((other for other in task if (other.backbone, other.is_baseline) == (row.backbone, True)), row)
     best = max(task, key=lambda other: other.val_acc)
     lead, behind = (row.test_acc.estimate - other.test_acc.estimate for other in (scratch, best))
     return replace(
         row,
-        vs_scratch=None if row.is_scratch else _comparison(lead, "scratch"),
+        vs_baseline=None if row.is_baseline else _comparison(lead, "scratch"),
         vs_best=None if row is best else _comparison(behind, best.strategy),
         is_best=row is best,
-        time_to_baseline=None if row.is_scratch else _time_to_baseline(row, scratch),
+        time_to_baseline=None if row.is_baseline else _time_to_baseline(row, scratch),
     )
 
 
@@ -217,7 +218,7 @@ def _gain(backbone: str, strategy: str, rows: Sequence[Row]) -> Gain:
         strategy,
         shots,
         tuple(row.test_acc for row in line),
-        tuple(None if row.vs_scratch is None else row.vs_scratch.difference for row in line),
+        tuple(None if row.vs_baseline is None else row.vs_baseline.difference for row in line),
         (None,) * len(line) if strategy == "scratch" else (17.3, *[None] * (len(line) - 1)),
     )
 
@@ -241,6 +242,7 @@ def recorded_run(
         "data.subset_seed": str(seed),
         "optim.lr_scale": str(lr_scale),
         "freeze.name": strategy,
+        "freeze.pretrained": "false" if strategy == "scratch" else "true",
     }
     return RunRecord(
         run_id=f"{strategy}-{seed}-{lr_scale}",

@@ -119,16 +119,16 @@ def _missing(cells: Sequence[Cell]) -> Iterator[str]:
 
 def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, margin: float) -> dict[Cell, Row]:
     """A row per cell, in an order that puts what was asked the same together, the best on validation first."""
-    vs_scratch = verdict.against_scratch(cells, evidence, margin)
+    vs_baseline = verdict.against_baseline(cells, evidence, margin)
     rows: dict[Cell, Row] = {}
     for task in verdict.by_task(cells):
-        best, vs_best = verdict.best_of(task), verdict.against_best(task, vs_scratch, evidence, margin)
+        best, vs_best = verdict.best_of(task), verdict.against_best(task, vs_baseline, evidence, margin)
         budget = Budget.of(task)
         counted = verdict.on_common_seeds(task)
         ranked = sorted(task, key=lambda cell: merit_of(counted[cell]), reverse=True)
         mine = {
             cell: replace(
-                _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_scratch.get(cell), vs_best.get(cell)),
+                _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_baseline.get(cell), vs_best.get(cell)),
                 val_acc=mean_of(counted[cell], Metric.BEST_VAL_ACC),
             )
             for cell in ranked
@@ -149,7 +149,7 @@ def _row(
     evidence: Evidence,
     images_per_s: float,
     budget: Budget,
-    vs_scratch: Comparison | None,
+    vs_baseline: Comparison | None,
     vs_best: Comparison | None,
 ) -> Row:
     """What can be said of a cell without looking at its neighbours."""
@@ -183,12 +183,13 @@ def _row(
             (candidate.mean(Metric.BEST_VAL_ACC) for candidate in cell.candidates if candidate.epochs == budget.epochs),
             default=math.nan,
         ),
-        vs_scratch=vs_scratch,
+        vs_baseline=vs_baseline,
         vs_best=vs_best,
         is_best=False,
         time_to_baseline=None,
         diagnosis="",
         on_front=False,
+        kind=cell.kind,
         metrics={name: cell.mean(name) for name in sorted({name for run in runs for name in run.metrics})},
         rates=diagnosis.rates_of(cell),
         curve=curve,
@@ -201,10 +202,10 @@ def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
     """The rows of one task with what follows from the others: front, time to baseline accuracy, diagnosis."""
     finished: dict[Cell, Row] = {}
     for cell, row in rows.items():
-        scratch = verdict.scratch_of(cell, rows)
+        baseline = verdict.baseline_of(cell, rows)
         time_to_baseline = None
-        if scratch is not None and scratch is not cell:
-            time_to_baseline = diagnosis.time_to_baseline(row.curve, rows[scratch].curve, rows[scratch].val_acc)
+        if baseline is not None and baseline is not cell:
+            time_to_baseline = diagnosis.time_to_baseline(row.curve, rows[baseline].curve, rows[baseline].val_acc)
         finished[cell] = replace(
             row,
             time_to_baseline=time_to_baseline,
@@ -214,17 +215,16 @@ def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:
     return finished
 
 
-def _as_good_as(cell: Cell, rows: Mapping[Cell, Row]) -> str:
-    """What needs no source and is as good on validation as this cell's frozen features: random features, or scratch
-    where they were not tried. Empty where the features are better, or test tells that they are (validation images can
-    be few)."""
-    versus = rows[cell].vs_scratch
+def _as_good_as(cell: Cell, rows: Mapping[Cell, Row]) -> Cell | None:
+    """What needs no source and is as good on validation as this cell's frozen features: random features, or the
+    baseline where they were not tried. None where the features are better, or test finds that they are (validation
+    images can be few)."""
+    versus = rows[cell].vs_baseline
     if not cell.learns_only_the_head or cell.is_control or (versus is not None and versus.verdict == "better"):
-        return ""
+        return None
     mine = [other for other in rows if other.backbone == cell.backbone]
-    rivals = [other for other in mine if other.is_control] or [other for other in mine if other.is_scratch]
-    as_good = [rival.strategy for rival in rivals if rows[cell].val_acc <= rows[rival].val_acc]
-    return as_good[0] if as_good else ""
+    rivals = [other for other in mine if other.is_control] or [other for other in mine if other.is_baseline]
+    return next((rival for rival in rivals if rows[cell].val_acc <= rows[rival].val_acc), None)
 
 
 def _dominates(other: Row, row: Row) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tl_sweep.comparison.model_selection import Cell
-from tl_sweep.comparison.study import SCRATCH, Point, Rate, TimeToBaseline
+from tl_sweep.comparison.study import Point, Rate, TimeToBaseline
 from tl_sweep.tracking.names import Metric, Tag
 
 POINT = 0.01  # of accuracy
@@ -54,13 +54,13 @@ def edge_of(rates: Sequence[Rate]) -> str:
     return "smallest" if places[0] == 0 else "largest"
 
 
-def time_to_baseline(curve: Sequence[Point], scratch: Sequence[Point], scratch_val_acc: float) -> TimeToBaseline:
-    """When ``curve`` first reaches the validation accuracy that the tuned scratch run ends with.
+def time_to_baseline(curve: Sequence[Point], baseline: Sequence[Point], baseline_acc: float) -> TimeToBaseline:
+    """When ``curve`` first reaches ``baseline_acc``, the validation accuracy that the tuned baseline ends with.
 
     Where each seed keeps its own best epoch, their mean lies above the whole mean curve: then its highest point counts.
     """
-    scratch_val_acc = min(scratch_val_acc, max((point.val_acc for point in scratch), default=scratch_val_acc))
-    ours, theirs = _first(curve, scratch_val_acc), _first(scratch, scratch_val_acc)
+    baseline_acc = min(baseline_acc, max((point.val_acc for point in baseline), default=baseline_acc))
+    ours, theirs = _first(curve, baseline_acc), _first(baseline, baseline_acc)
     if ours is None:
         return TimeToBaseline(None, None, None)
     factor = theirs.seconds / ours.seconds if theirs is not None and ours.seconds else None
@@ -78,14 +78,16 @@ def val_acc_after(curve: Sequence[Point], seconds: float) -> float:
     return max((point.val_acc for point in curve if point.seconds <= seconds), default=math.nan)
 
 
-def diagnose(cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Sequence[Cell], as_good: str) -> str:
+def diagnose(
+    cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Sequence[Cell], as_good: Cell | None
+) -> str:
     """One sentence on what stands in the way of this cell, the gravest first; empty if nothing does.
 
     task: the cells that were asked the same, this one among them. as_good: what does as well without this source.
     """
-    if as_good:
-        or_enough = ", or labels enough without one" if as_good == SCRATCH else ""
-        return f"wrong source{or_enough}: frozen features are no better on validation than {as_good}"
+    if as_good is not None:
+        or_enough = ", or labels enough without one" if as_good.is_baseline else ""
+        return f"wrong source{or_enough}: frozen features are no better on validation than {as_good.strategy}"
     edge = edge_of(rates)
     if edge:
         what, remedy = ("low", "higher") if edge == "largest" else ("high", "lower")
@@ -98,7 +100,7 @@ def diagnose(cell: Cell, curve: Sequence[Point], rates: Sequence[Rate], task: Se
         if last.train_loss > min(point.train_loss for point in curve) + RISE:
             return "the rate is too high: training itself got worse again; try lower ones"
         if last.val_loss > 1.1 * min(point.val_loss for point in curve) and last.train_acc - last.val_acc > 10 * POINT:
-            return f"overfits: {'' if cell.is_scratch else 'freeze more, '}augment more, or train for fewer epochs"
+            return f"overfits: {'' if cell.is_baseline else 'freeze more, '}augment more, or train for fewer epochs"
         if last.val_acc - before.val_acc > 2 * POINT and last.val_loss < before.val_loss:
             return "not converged: validation still rises in the last fifth of the epochs; train longer"
     freer = [other for other in task if other.backbone == cell.backbone and _trainable(other) > _trainable(cell)]

@@ -17,7 +17,7 @@ from tl_sweep.tracking.record import DAMAGED, REASONS, RunRecord
 
 FEWEST_IMAGES = 2  # that show how much images differ
 NEEDED = (Metric.BEST_VAL_ACC, Metric.BEST_VAL_LOSS, Metric.TEST_ACC)
-NEEDED_TAGS = (Tag.BACKBONE, Tag.STRATEGY, Tag.TRAINABLE, Tag.TRAINABLE_PARAMETERS, Tag.DATA_FINGERPRINT)
+NEEDED_TAGS = (Tag.BACKBONE, Tag.STRATEGY, Tag.TRAINABLE_PARAMETERS, Tag.DATA_FINGERPRINT)
 UNFINISHED = {
     "RUNNING": "not finished: running, or cut short",
     "KILLED": "not finished: stopped",

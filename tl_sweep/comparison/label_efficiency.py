@@ -1,4 +1,4 @@
-"""What labels are worth: gain over scratch by labelled images per class, and where one strategy overtakes another."""
+"""What labels are worth: gain over the baseline by number of labelled images, and where strategies overtake others."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from statistics import fmean
 
 from tl_sweep.comparison.model_selection import WEIGHTS
-from tl_sweep.comparison.study import Axes, Gain, Row
+from tl_sweep.comparison.study import FEATURES, TUNING, Axes, Gain, Row
 from tl_sweep.config.keys import keys_with
 
 LABELS = keys_with(asks="labels", role="draw")
@@ -31,9 +32,12 @@ def gains(rows: Sequence[Row]) -> tuple[Gain, ...]:
                 kind = ((key, "shares"),) if others and key == LABELS[1] else ()
                 labels = ALL if value == "null" else value
                 lines[(row.dataset, row.backbone, (*task, *kind)), name][labels] = row
-    plain = [_gain(where, name, line) for (where, name), line in lines.items() if len(line) > 1]
-    scratch = {_where(line): line for line in plain if line.strategy == "scratch"}
-    return tuple(replace(line, scratch_needs=_needs(line, scratch.get(_where(line)))) for line in plain)
+    long_enough = {key: line for key, line in lines.items() if len(line) > 1}
+    plain = {key: _gain(*key, line) for key, line in long_enough.items()}
+    val_acc = {key: fmean(row.val_acc for row in line.values()) for key, line in long_enough.items()}
+    ranked = sorted((key for key, line in plain.items() if line.is_baseline), key=lambda key: val_acc[key])
+    best = {key[0]: plain[key] for key in ranked}  # of several baselines the one that validation finds best
+    return tuple(replace(line, baseline_needs=_needs(line, best.get(where))) for (where, _), line in plain.items())
 
 
 def number_of(labels: str) -> float:
@@ -45,11 +49,11 @@ def _where(line: Gain) -> Where:
     return line.dataset, line.backbone, line.task
 
 
-def _needs(line: Gain, scratch: Gain | None) -> tuple[float | None, ...]:
-    """With how many labels per class scratch is as good as ``line`` is with each of its numbers of them."""
-    if scratch is None or scratch.strategy == line.strategy:
+def _needs(line: Gain, baseline: Gain | None) -> tuple[float | None, ...]:
+    """With how many labels per class the baseline is as good as ``line`` is with each of its numbers of them."""
+    if baseline is None or baseline.strategy == line.strategy:
         return (None,) * len(line.shots)
-    return tuple(labels_that_match(scratch, acc.estimate) for acc in line.test_acc)
+    return tuple(labels_that_match(baseline, acc.estimate) for acc in line.test_acc)
 
 
 def name_of(strategy: str, axes: Sequence[tuple[str, str]]) -> str:
@@ -66,29 +70,38 @@ def _gain(where: Where, strategy: str, line: dict[str, Row]) -> Gain:
         strategy,
         tuple(shots),
         tuple(line[labels].test_acc for labels in shots),
-        tuple(None if (comparison := line[labels].vs_scratch) is None else comparison.difference for labels in shots),
+        tuple(None if (comparison := line[labels].vs_baseline) is None else comparison.difference for labels in shots),
         task=task,
+        kind=next(iter(line.values())).kind,
     )
 
 
 def crossings(lines: Sequence[Gain]) -> tuple[str, ...]:
-    """From how many labels on fine-tuning beats feature extraction, and scratch catches up, as sentences."""
+    """From how many labels on fine-tuning beats feature extraction, and baselines catch up, as sentences."""
     said = []
     several = len({line.dataset for line in lines}) > 1
     for where in dict.fromkeys(map(_where, lines)):
-        same = {line.strategy: line for line in lines if _where(line) == where}
+        same = [line for line in lines if _where(line) == where]
         dataset, backbone, task = where
         subject = ", ".join([*([dataset] if several else []), backbone, *(value for _, value in task)])
-        for strategy, line in same.items():
-            name, _, source = strategy.partition(", ")
-            tuned = next((same[key] for key in (f"none, {source}", "none") if key in same), None)
-            if name == "all" and tuned is not None:
-                said.append(_crossing(f"{subject}: fine-tuning (none)", tuned, f"frozen features ({strategy})", line))
-        scratch = same.get("scratch")
-        for strategy, line in same.items():
-            if scratch is not None and strategy != "scratch":
-                said.append(_crossing(f"{subject}: scratch", scratch, strategy, line))
+        for line in same:
+            tuned = _tuned_beside(line, same)
+            if line.kind == FEATURES and tuned is not None:
+                what = f"{subject}: fine-tuning ({tuned.strategy.partition(', ')[0]})"
+                said.append(_crossing(what, tuned, f"frozen features ({line.strategy})", line))
+        said += [
+            _crossing(f"{subject}: {baseline.strategy}", baseline, line.strategy, line)
+            for baseline in same
+            for line in same
+            if baseline.is_baseline and not line.is_baseline
+        ]
     return tuple(sentence for sentence in said if sentence)
+
+
+def _tuned_beside(line: Gain, others: Sequence[Gain]) -> Gain | None:
+    """The fine-tuning of the same source, else of no source that is told."""
+    tuned = {other.strategy.partition(", ")[2]: other for other in others[::-1] if other.kind == TUNING}
+    return tuned.get(line.strategy.partition(", ")[2], tuned.get(""))
 
 
 def _crossing(what: str, ours: Gain, than: str, other: Gain) -> str:
@@ -118,7 +131,7 @@ def labels_that_match(line: Gain, target: float) -> float | None:
 
 
 def leads(lines: Sequence[Gain]) -> Iterator[tuple[str, Gain, float]]:
-    """For each number of labels the most accurate line, and with how many scratch is as accurate; see ``lead_at``."""
+    """For each number of labels the most accurate line, and with how many the baseline is as good; see ``lead_at``."""
     for labels in sorted({labels for line in lines for labels in line.shots}, key=number_of):
         lead = lead_at(labels, lines)
         if lead is not None:
@@ -126,13 +139,13 @@ def leads(lines: Sequence[Gain]) -> Iterator[tuple[str, Gain, float]]:
 
 
 def lead_at(labels: str, lines: Sequence[Gain]) -> tuple[Gain, float] | None:
-    """The most accurate line at this number of labels, and with how many more scratch is as accurate; None where that
-    is scratch, or where scratch is not as accurate with any number that was tried."""
+    """The most accurate line at this number of labels, and with how many more the baseline is as accurate; None where
+    that line is the baseline, or the baseline is not as accurate with any number that was tried."""
     there = [line for line in lines if labels in line.shots]
     if not there:
         return None
     best = max(there, key=lambda line: accuracy_at(line, labels))
-    needs = best.scratch_needs[best.shots.index(labels)]
+    needs = best.baseline_needs[best.shots.index(labels)]
     return None if needs is None or needs <= number_of(labels) else (best, needs)
 
 

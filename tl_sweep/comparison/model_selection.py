@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 
-from tl_sweep.comparison.study import NO_SOURCE, SCRATCH
+from tl_sweep.comparison.study import BASELINE, CONTROL, FEATURES, NO_SOURCE, TUNING
 from tl_sweep.config.keys import asks_of, field_paths, keys_with, role_of
 from tl_sweep.config.schema import text_of
 from tl_sweep.tracking.names import Metric, Tag
@@ -80,7 +80,7 @@ class Cell:
 
     @cached_property
     def task(self) -> Values:
-        """The axes but for the source: what scratch is asked, too."""
+        """The axes but for the source: what the baseline is asked, too."""
         return tuple((key, value) for key, value in self.axes if key != WEIGHTS)
 
     @property
@@ -91,11 +91,13 @@ class Cell:
     @property
     def label(self) -> str:
         """Its strategy for people: ``none (full fine-tuning)``."""
-        return strategy_label(self.runs[0])
+        run = self.runs[0]
+        return strategy_label(run) if self.strategy == backbone_and_strategy(run)[1] else self.strategy
 
     @property
-    def is_scratch(self) -> bool:
-        return self.strategy == SCRATCH
+    def is_baseline(self) -> bool:
+        """What starts at random and learns more than a head: what pretraining has to beat."""
+        return self.runs[0].is_baseline
 
     @property
     def is_control(self) -> bool:
@@ -109,8 +111,16 @@ class Cell:
 
     @property
     def learns_only_the_head(self) -> bool:
-        phases = self.runs[0].tags.get(Tag.TRAINABLE, "").split(", ")
-        return all(phase.startswith("head x") for phase in phases)
+        return self.runs[0].learns_only_the_head
+
+    @property
+    def kind(self) -> str:
+        """See ``Row``; empty for what freezes a number of stages, whatever that leaves."""
+        if self.is_baseline or self.is_control:
+            return BASELINE if self.is_baseline else CONTROL
+        if self.freezes_a_number:
+            return ""
+        return FEATURES if self.learns_only_the_head else TUNING if self.runs[0].learns_everything else ""
 
     def mean(self, metric: str) -> float:
         """Over all seeds of the chosen setting."""
@@ -144,11 +154,15 @@ def choose(runs: Iterable[RunRecord]) -> list[Cell]:
     axes = [key for key in varied_keys(finished) if asks_of(key) not in ("", "source") and may_vary(key)]
     sources = sources_of(finished)
     several = tell_apart(set(sources.values()))
-    varied = {where: varied_keys(group) for where, group in _grouped(finished).items()}
+    place_of = _places(finished)
+    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
+    for run in finished:
+        groups[place_of(run)].append(run)
+    varied = {where: varied_keys(group) for where, group in groups.items()}
     free = {where: [key for key in keys if not asks_of(key) and may_vary(key)] for where, keys in varied.items()}
     cells: dict[tuple[str, str, Values], dict[Values, dict[Values, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for run in finished:
-        where = backbone_and_strategy(run)
+        where = place_of(run)
         source = sources[_weights_of(run)][1] if has_source(run) else NO_SOURCE
         asked = (*_values(run, axes), *(((WEIGHTS, source),) if several else ()))
         cells[*where, asked][_values(run, free[where])][seed_of(run)] = run
@@ -216,11 +230,16 @@ def _ordered(by_seed: Mapping[Values, RunRecord], seeds: Iterable[Values]) -> tu
     return tuple(sorted((by_seed[seed] for seed in seeds), key=_in_order))
 
 
-def _grouped(runs: Iterable[RunRecord]) -> dict[tuple[str, str], list[RunRecord]]:
-    groups: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        groups[backbone_and_strategy(run)].append(run)
-    return groups
+def _places(runs: Iterable[RunRecord]) -> Callable[[RunRecord], tuple[str, str]]:
+    """Backbone and strategy of each of ``runs``; what some runs of a strategy start from at random is another one."""
+    kinds = {(*backbone_and_strategy(run), run.is_baseline) for run in runs}
+
+    def place_of(run: RunRecord) -> tuple[str, str]:
+        backbone, strategy = backbone_and_strategy(run)
+        is_two = run.is_baseline and (backbone, strategy, False) in kinds
+        return backbone, f"{strategy} (from random weights)" if is_two else strategy
+
+    return place_of
 
 
 def backbone_and_strategy(run: RunRecord) -> tuple[str, str]:

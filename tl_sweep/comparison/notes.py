@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Candidate, Cell, seed_of
 from tl_sweep.comparison.study import Row, named
-from tl_sweep.comparison.verdict import scratch_of
+from tl_sweep.comparison.verdict import baseline_of
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
@@ -77,7 +77,7 @@ def _better_incomplete_settings(rows: Mapping[Cell, Row]) -> Iterator[str]:
 
 def _longest_schedules(rows: Mapping[Cell, Row]) -> Iterator[str]:
     for cell, row in rows.items():
-        if cell.is_scratch and _longest_won(cell):
+        if cell.is_baseline and _longest_won(cell):
             yield f"{row.label}: its longest schedule ({cell.chosen.epochs} epochs) won; a longer one may do better"
 
 
@@ -88,7 +88,7 @@ def _several_machines(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
 
 
 def _no_baseline(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
-    without = {named(cell.backbone, axes=cell.task) for cell in rows if scratch_of(cell, rows) is None}
+    without = {named(cell.backbone, axes=cell.task) for cell in rows if baseline_of(cell, rows) is None}
     if without:
         yield f"{dataset}: no baseline for {', '.join(sorted(without))}: add freeze=scratch"
 
@@ -125,18 +125,18 @@ def _lengths(cell: Cell) -> set[int]:
 
 
 def _one_schedule(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
-    """Scratch converges later than what is pretrained: equal epochs are not a fair comparison alone."""
-    single: dict[int, list[str]] = defaultdict(list)
+    """The baseline converges later than what is pretrained: equal epochs are not a fair comparison alone."""
+    single: dict[tuple[str, int], list[str]] = defaultdict(list)
     for cell, row in rows.items():
-        others = [other for other in rows if other is not cell and scratch_of(other, rows) is cell]
+        others = [other for other in rows if other is not cell and baseline_of(other, rows) is cell]
         longest = max((epochs for other in others for epochs in _lengths(other)), default=0)
-        if cell.is_scratch and len(_lengths(cell)) == 1 and cell.chosen.epochs <= longest:
-            single[cell.chosen.epochs].append(row.label)
-    for epochs, labels in single.items():
+        if cell.is_baseline and len(_lengths(cell)) == 1 and cell.chosen.epochs <= longest:
+            single[cell.runs[0].tags[Tag.STRATEGY], cell.chosen.epochs].append(row.label)
+    for (strategy, epochs), labels in single.items():
         more = f" and {len(labels) - 1} more" * (len(labels) > 1)
         yield (
             f"{dataset}: {labels[0]}{more} had no longer schedule than the others, and training from scratch converges "
-            f"later: freeze=scratch epochs={epochs},{3 * epochs},{10 * epochs} gives it one"
+            f"later: freeze={strategy} epochs={epochs},{3 * epochs},{10 * epochs} gives it one"
         )
 
 

@@ -75,7 +75,7 @@ def options_of(cell: Cell) -> str:
     words = [f"freeze={run.tags[Tag.STRATEGY]}"]
     if (frozen := run.params.get("freeze.frozen_stages", "null")) != "null":
         words.append(f"freeze.frozen_stages={frozen}")
-    random = run.params.get(WEIGHTS) == "null" and not cell.is_scratch
+    random = run.params.get(WEIGHTS) == "null" and not cell.is_baseline
     return " ".join([*words, *(f"model.weights={source}" for source in cell.source or ("null",) * random)])
 
 
@@ -86,8 +86,8 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
         f"Expect {percent_text(advised.test_acc.estimate)} on images like the test images "
         f"(95 % interval {100 * advised.test_acc.low:.1f} to {100 * advised.test_acc.high:.1f})."
     )
-    if advised.vs_scratch is not None:
-        yield _against(advised.vs_scratch, "training from scratch")
+    if advised.vs_baseline is not None:
+        yield _against(advised.vs_baseline, "training from scratch")
     if advised is not best:
         yield (
             f"{name_in(best, rows)} is best on validation; on test the two are equivalent, "
@@ -141,8 +141,8 @@ def _evidence(advised: Row, best: Row, rows: Mapping[Cell, Row]) -> Iterator[str
     if not math.isnan(best.best_frequency):
         name = name_in(best, rows.values())
         yield f"selection frequency of {name} as the best row: {best.best_frequency:.0%} of {RESAMPLES}"
-    if advised.vs_scratch is not None:
-        yield f"against the baseline: {advised.vs_scratch.wording}"
+    if advised.vs_baseline is not None:
+        yield f"against the baseline: {advised.vs_baseline.wording}"
     if advised.time_to_baseline is not None:
         yield time_to_baseline_text(advised.time_to_baseline)
     if len(advised.rates) > 1:
@@ -166,8 +166,8 @@ def time_to_baseline_text(found: TimeToBaseline) -> str:
 def _would_change(advised: Row, rows: Collection[Row]) -> Iterator[str]:
     if advised.num_seeds < FEWEST_SEEDS:
         yield f"three seeds or more: so far {_seeds(advised)}"
-    if advised.vs_scratch is not None and advised.vs_scratch.needed_text:
-        yield f"a significant difference to the baseline, for which about {advised.vs_scratch.needed_text} are needed"
+    if advised.vs_baseline is not None and advised.vs_baseline.needed_text:
+        yield f"a significant difference to the baseline, for which about {advised.vs_baseline.needed_text} are needed"
     if advised.diagnosis:
         yield f"what its learning curves show: {advised.diagnosis}"
     if not math.isnan(advised.selection_frequency) and advised.selection_frequency < RARE:

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-SCRATCH = "scratch"
 NO_SOURCE = "–"
+BASELINE, CONTROL, FEATURES, TUNING = "baseline", "control", "frozen features", "fine-tuning"  # kinds of strategies
 SOLVER = "logistic regression (L-BFGS)"
 
 Axes = tuple[tuple[str, str], ...]
@@ -70,10 +70,10 @@ class Point:
 
 @dataclass(frozen=True)
 class TimeToBaseline:
-    """When a strategy's validation accuracy first reaches what the tuned scratch run ends with.
+    """When a strategy's validation accuracy first reaches what the tuned baseline ends with.
 
-    None: never. epochs: 0 for logistic regression, which has none. factor: scratch's seconds to get there, over this
-    strategy's.
+    None: never. epochs: 0 for logistic regression, which has none. factor: the baseline's seconds to get there, over
+    this strategy's.
     """
 
     epochs: int | None
@@ -110,8 +110,10 @@ class Mistake:
 class Row:
     """One backbone and strategy (and labels per class, source, …) at the setting that validation chose.
 
-    strategy: as it is typed. strategy_label: with what the field calls it. axes: what else tells it from its
-    neighbours, e.g. ``data.shots``. setting: the chosen free settings. trials: how many settings were compared.
+    strategy: as it is typed. strategy_label: with what the field calls it. kind: by what it was recorded to do, not by
+    its name: ``baseline`` (starts at random), ``control`` (random features), ``frozen features`` (the head alone
+    learns), ``fine-tuning`` (everything does); else empty. axes: what else tells it from its neighbours, e.g.
+    ``data.shots``. setting: the chosen free settings. trials: how many settings were compared.
     selection_frequency: share of resamples that choose this setting again; nan if it was the only one. best_frequency:
     share of resamples in which validation finds this row best again; nan but for the best of several rows. run_ids: of
     the chosen runs, one per seed. num_val_images, num_test_images: of a seed. test_acc is nan-free; the other figures
@@ -146,12 +148,13 @@ class Row:
     val_acc_at_budget: float
     budget_epochs: int
     val_acc_at_equal_epochs: float
-    vs_scratch: Comparison | None
+    vs_baseline: Comparison | None
     vs_best: Comparison | None
     is_best: bool
     time_to_baseline: TimeToBaseline | None
     diagnosis: str
     on_front: bool
+    kind: str = ""
     best_frequency: float = math.nan
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     rates: tuple[Rate, ...] = ()
@@ -161,8 +164,8 @@ class Row:
     mistakes: tuple[Mistake, ...] = ()
 
     @property
-    def is_scratch(self) -> bool:
-        return self.strategy == SCRATCH
+    def is_baseline(self) -> bool:
+        return self.kind == BASELINE
 
     @property
     def indistinguishable(self) -> bool:
@@ -182,11 +185,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Gain:
-    """A strategy's lead over scratch of the same backbone, by labelled images per class (``all`` comes last).
+    """A strategy's lead over the baseline of the same backbone, by labelled images per class (``all`` comes last).
 
-    strategy: with its source, where sources vary. task: what else of the data varies, e.g. the image size.
-    scratch_needs: with how many labels per class scratch reaches the same test accuracy, between two that were tried;
-    None: with none of those that were tried.
+    strategy: with its source, where sources vary. kind: see ``Row``. task: what else of the data varies, e.g. the image
+    size. baseline_needs: with how many labels per class the baseline reaches the same test accuracy, between two that
+    were tried; None: with none of those that were tried.
     """
 
     dataset: str
@@ -195,8 +198,13 @@ class Gain:
     shots: tuple[str, ...]
     test_acc: tuple[Interval, ...]
     gains: tuple[Interval | None, ...]
-    scratch_needs: tuple[float | None, ...] = ()
+    baseline_needs: tuple[float | None, ...] = ()
     task: Axes = ()
+    kind: str = ""
+
+    @property
+    def is_baseline(self) -> bool:
+        return self.kind == BASELINE
 
     @property
     def name(self) -> str:

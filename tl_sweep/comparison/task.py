@@ -32,7 +32,7 @@ def shown(key: str, value: str) -> str:
 
 
 def task_of(row: Row) -> Task:
-    """All of its axes but the source, which scratch does not have."""
+    """All of its axes but the source, which the baseline does not have."""
     return Task(row.dataset, tuple(axis for axis in row.axes if axis[0] != WEIGHTS))
 
 

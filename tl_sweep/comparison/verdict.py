@@ -49,32 +49,32 @@ def paired_difference(ours: Cell, other: Cell, evidence: Evidence, margin: float
     return PairedDifference(ours, other, effects.interval(), p, p_not_equivalent, len(pairs), effects)
 
 
-def against_scratch(cells: Sequence[Cell], evidence: Evidence, margin: float) -> dict[Cell, Comparison]:
+def against_baseline(cells: Sequence[Cell], evidence: Evidence, margin: float) -> dict[Cell, Comparison]:
     """Each strategy against the baseline of its backbone and task; these together are a family, declared beforehand."""
     families: dict[Cell, list[PairedDifference]] = defaultdict(list)
     for cell in cells:
-        scratch = scratch_of(cell, cells)
-        if scratch is not None and scratch is not cell:
-            families[scratch].append(paired_difference(cell, scratch, evidence, margin))
+        baseline = baseline_of(cell, cells)
+        if baseline is not None and baseline is not cell:
+            families[baseline].append(paired_difference(cell, baseline, evidence, margin))
     return {
         cell: verdict for family in families.values() for cell, verdict in adjusted_verdicts(family, margin).items()
     }
 
 
 def against_best(
-    cells: Sequence[Cell], vs_scratch: Mapping[Cell, Comparison], evidence: Evidence, margin: float
+    cells: Sequence[Cell], vs_baseline: Mapping[Cell, Comparison], evidence: Evidence, margin: float
 ) -> dict[Cell, Comparison]:
     """Each cell of one task against the one that is best on validation, a family of its own.
 
-    A pair that stands in the family against scratch already (``vs_scratch``) has its verdict from there.
+    A pair that stands in the family against the baseline already (``vs_baseline``) has its verdict from there.
     """
     best = best_of(cells)
     known: dict[Cell, Comparison] = {}
     for cell in cells:
-        if cell is not best and scratch_of(cell, cells) is best:
-            known[cell] = vs_scratch[cell]
-        elif cell is not best and scratch_of(best, cells) is cell:
-            known[cell] = mirrored(vs_scratch[best], best)
+        if cell is not best and baseline_of(cell, cells) is best:
+            known[cell] = vs_baseline[cell]
+        elif cell is not best and baseline_of(best, cells) is cell:
+            known[cell] = mirrored(vs_baseline[best], best)
     others = [cell for cell in cells if cell is not best and cell not in known]
     return known | adjusted_verdicts([paired_difference(cell, best, evidence, margin) for cell in others], margin)
 
@@ -105,10 +105,12 @@ def on_common_seeds(task: Sequence[Cell]) -> dict[Cell, Sequence[RunRecord]]:
     }
 
 
-def scratch_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
-    """The baseline that ``cell`` is compared with: scratch on the same backbone and task."""
+def baseline_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
+    """The baseline that ``cell`` is compared with: of those on the same backbone and task, the best on validation."""
     same = (other for other in cells if (other.backbone, other.task) == (cell.backbone, cell.task))
-    return next((other for other in same if other.is_scratch), None)
+    return max(
+        (other for other in same if other.is_baseline), key=lambda other: merit_of(other.chosen.runs), default=None
+    )
 
 
 def adjusted_verdicts(family: Sequence[PairedDifference], margin: float) -> dict[Cell, Comparison]:

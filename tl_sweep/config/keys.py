@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from omegaconf import MISSING
@@ -46,12 +46,13 @@ def role_of(name: str) -> str:
 
 def asks_of(name: str) -> str:
     """What a comparison asks by the key ``name``, see ``schema.key``."""
-    return _asks(name, dict(field_paths()).get(name))
+    item = dict(field_paths()).get(name)
+    return _asks(name, {} if item is None else item.metadata)
 
 
-def _asks(name: str, item: dataclasses.Field[Any] | None) -> str:
-    asks = "" if item is None else str(item.metadata["asks"])
-    return asks or ("data" if name.startswith("data.") else "")
+def _asks(name: str, metadata: Mapping[str, Any]) -> str:
+    by_default = "data" if name.startswith("data.") and metadata.get("role") != "execution" else ""
+    return metadata.get("asks") or by_default
 
 
 def keys_without_default() -> list[str]:
@@ -65,6 +66,6 @@ def keys_with(of: Any = Config, *, role: str = "", asks: str = "", **metadata: A
         name
         for name, item in field_paths(of)
         if role in ("", item.metadata["role"])
-        and asks in ("", _asks(name, item))
+        and asks in ("", _asks(name, item.metadata))
         and all(item.metadata[rule] == value for rule, value in metadata.items())
     ]

@@ -51,7 +51,7 @@ def key(
     part of what it is (tl_sweep.run.key).
     asks: what a comparison asks by it: ``data`` (which data set: its files, labels and test images), ``labels`` (how
     many), ``images`` (how they are shown and counted), ``source`` (which weights). Empty: it is an answer, which
-    validation chooses. Keys of ``data.`` ask ``data`` unless they say otherwise.
+    validation chooses. Keys of ``data.`` ask ``data`` unless they say otherwise, or are execution.
     costs: an epoch takes another time where it differs.
     solvers: those that read it.
     since: the schema of the record that it came with; a later field than the first schema's is part of a run's key only
@@ -161,7 +161,9 @@ class ObjectiveConfig:
 @dataclass
 class DataConfig:
     name: str = key(MISSING, "the data set", costs=True)
-    root: str | None = key(None, "its folder; null: <weights.dir>/../data for public sets", role="execution", path=True)
+    root: str | None = key(
+        None, "its folder; null: <weights.dir>/../data for public sets", role="execution", asks="data", path=True
+    )
     image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024, asks="images", costs=True)
     shots: int | None = key(
         None,

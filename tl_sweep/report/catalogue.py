@@ -50,7 +50,7 @@ def _is_leading(row: Row) -> bool:
 def detailed(rows: Sequence[Row]) -> list[Row]:
     """The rows whose mistakes are shown: as many as fit, the best, what equals them, and the baselines first."""
     chosen, cells = [], 0
-    for row in sorted(rows, key=lambda row: (not row.is_best, not _is_leading(row), not row.is_scratch)):
+    for row in sorted(rows, key=lambda row: (not row.is_best, not _is_leading(row), not row.is_baseline)):
         cells += min(len(row.class_names), MOST_CLASSES) ** 2
         if (row.confusion_KK or row.mistakes) and cells <= MOST_CELLS:
             chosen.append(row)

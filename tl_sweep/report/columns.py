@@ -138,7 +138,7 @@ ACCURACY = (
     ),
 )
 AGAINST = (
-    *compared("vs_scratch", "vs baseline", "the baseline of the same backbone and task", BASELINE, "results", "z"),
+    *compared("vs_baseline", "vs baseline", "the baseline of the same backbone and task", BASELINE, "results", "z"),
     Column(
         "time_to_baseline_seconds",
         "time to baseline accuracy",

@@ -7,14 +7,13 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tl_sweep.comparison.study import SCRATCH
-
 Figure = dict[str, Any]
 
 GRAY = "#858c96"
 COLOURS = ("#3b7dd8", "#c46a17", "#2e9160", "#9a63c9", "#d0524f", "#1e8fa2", "#8c8420", "#cc5897")  # on white and black
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "triangle-down", "star")
 DASHES = ("solid", "dash", "dashdot", "longdash", "dot")
+BASELINE_DASHES = ("dash", "dot", "dashdot")
 KNOWN = ("none", "early", "all", "lp_ft", "gradual", "bn_only")  # have the same colour on every page
 
 
@@ -36,44 +35,44 @@ def in_percent(share: float) -> float | None:
 class Palette:
     """A colour and a symbol for each strategy, a dash for each source, the same in all charts.
 
-    Scratch is gray. names: of lines, a strategy or ``strategy, source``.
+    Baselines are gray. names: of lines, a strategy or ``strategy, source``. baselines: the strategies that are ones.
     """
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], baselines: Iterable[str]) -> None:
         parts = [name.partition(", ") for name in names]
-        others = {strategy for strategy, _, _ in parts} - {*KNOWN, SCRATCH}
+        self._baselines = sorted(set(baselines))
+        others = {strategy for strategy, _, _ in parts} - {*KNOWN, *self._baselines}
         self._strategies = [*KNOWN, *sorted(others)]
         self._sources = sorted({source for _, _, source in parts})
 
     def colour(self, name: str) -> str:
-        return GRAY if is_scratch(name) else COLOURS[self._place(name) % len(COLOURS)]
+        return GRAY if _strategy(name) in self._baselines else COLOURS[self._place(name) % len(COLOURS)]
 
     def line(self, name: str) -> Figure:
         """A trace of the line ``name``, without data."""
         colour, dash = self.colour(name), DASHES[self._sources.index(name.partition(", ")[2]) % len(DASHES)]
-        symbol = "x" if is_scratch(name) else SYMBOLS[self._place(name) % len(SYMBOLS)]
+        symbol, width = SYMBOLS[self._place(name) % len(SYMBOLS)], 2
+        if _strategy(name) in self._baselines:
+            symbol, width = "x", 3
+            dash = BASELINE_DASHES[self._baselines.index(_strategy(name)) % len(BASELINE_DASHES)]
         return {
             "type": "scatter",
             "mode": "lines+markers",
             "name": plain(name),
-            "line": {
-                "color": colour,
-                "dash": "dash" if is_scratch(name) else dash,
-                "width": 3 if is_scratch(name) else 2,
-            },
+            "line": {"color": colour, "dash": dash, "width": width},
             "marker": {"color": colour, "symbol": symbol, "size": 8},
         }
 
     def order(self, name: str) -> tuple[int, str]:
-        """Scratch comes last."""
+        """Baselines come last."""
         return self._place(name), name
 
     def _place(self, name: str) -> int:
-        return len(self._strategies) if is_scratch(name) else self._strategies.index(name.partition(", ")[0])
+        return [*self._strategies, *self._baselines].index(_strategy(name))
 
 
-def is_scratch(name: str) -> bool:
-    return name.partition(", ")[0] == SCRATCH
+def _strategy(name: str) -> str:
+    return name.partition(", ")[0]
 
 
 def ticks(names: Sequence[str], **axis: Any) -> Figure:

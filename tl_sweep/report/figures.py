@@ -22,7 +22,7 @@ def strategies(rows: Sequence[Row], path: Path) -> None:
     for axes, backbone in zip(panels, backbones, strict=True):
         ranked = sorted((row for row in rows if row.backbone == backbone), key=lambda row: row.test_acc.estimate)
         for height, row in enumerate(ranked):
-            colour = "tab:gray" if row.is_scratch else "tab:blue"
+            colour = "tab:gray" if row.is_baseline else "tab:blue"
             value, spread = _percent_with_errors(row.test_acc)
             axes.barh(height, value, color=colour, alpha=0.35)
             axes.errorbar(value, height, xerr=spread, color=colour, capsize=3)
@@ -43,7 +43,7 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
     for line in lines:
         acc, spread = zip(*map(_percent_with_errors, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
-        colour = "tab:gray" if line.strategy == "scratch" else None
+        colour = "tab:gray" if line.is_baseline else None
         name = f"{line.backbone} {line.name}" if len({other.backbone for other in lines}) > 1 else line.name
         bars = axes.errorbar(
             x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=name, color=colour

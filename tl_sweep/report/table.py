@@ -41,7 +41,7 @@ def terminal_table(rows: Sequence[Row], columns: Sequence[Column], title: str) -
         if before is not None and task != before:
             table.add_section()
         before = task
-        table.add_row(*(escape(column.cell(row)) for column in columns), style="dim" if row.is_scratch else "")
+        table.add_row(*(escape(column.cell(row)) for column in columns), style="dim" if row.is_baseline else "")
     return table
 
 
@@ -63,7 +63,7 @@ def _gain(line: Gain, labels: str) -> str:
     if labels not in line.shots:
         return ""
     place = line.shots.index(labels)
-    needs = line.scratch_needs[place] if line.scratch_needs else None
+    needs = line.baseline_needs[place] if line.baseline_needs else None
     return difference(line.gains[place]) + ("" if needs is None else f" ({amount(needs)})")
 
 

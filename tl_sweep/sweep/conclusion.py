@@ -23,6 +23,7 @@ from tl_sweep.sweep.jobs import Grid, Job
 from tl_sweep.sweep.lifecycle import tidy
 from tl_sweep.sweep.schedulers.contract import Result
 from tl_sweep.tracking.delivery import count_waiting, known_run
+from tl_sweep.training.rates import is_baseline
 
 if TYPE_CHECKING:
     from tl_sweep.comparison.analysis import Question
@@ -64,7 +65,7 @@ def conclude(grid: Grid, sweep: str, arguments: list[str], results: list[Result]
             skipped=states["SKIPPED"],
             before=len(grid.jobs) - len(grid.unfinished()),
             seconds=time.time() - started_at_s,
-            has_baseline=any(not job.config.freeze.pretrained for job in grid.jobs),
+            has_baseline=any(is_baseline(job.config) for job in grid.jobs),
         )
     )
     if study.rows:

@@ -97,3 +97,8 @@ def unread_keys(config: Config, given: Collection[str]) -> Iterator[Misfit]:
 def solver_name(solver: str) -> str:
     """As people call it."""
     return {"lbfgs": "logistic regression (L-BFGS)", "adamw": "AdamW", "sgd": "SGD"}[solver]
+
+
+def is_baseline(config: Config) -> bool:
+    """Whether pretrained runs are compared with it: its strategy starts at random, and learns more than a head."""
+    return not config.freeze.pretrained and not learns_only_the_head(config)

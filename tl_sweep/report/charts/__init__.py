@@ -18,7 +18,8 @@ from tl_sweep.report.drawing import Palette
 
 
 def palette_of(study: Study) -> Palette:
-    return Palette([*map(line_of, study.rows), *(gain.name for gain in study.gains)])
+    names = [*map(line_of, study.rows), *(gain.name for gain in study.gains)]
+    return Palette(names, {row.strategy for row in study.rows if row.is_baseline})
 
 
 def charts_of(study: Study, catalogue: Catalogue) -> list[Chart]:

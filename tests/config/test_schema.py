@@ -119,15 +119,7 @@ def test_nothing_unheard_of_is_said_of_a_key() -> None:
         ({"asks": "images"}, ["data.image_size", "data.flips", "data.balance"]),
         (
             {"asks": "data"},
-            [
-                "data.name",
-                "data.root",
-                "data.split_seed",
-                "data.duplicates",
-                "data.group",
-                "data.verify",
-                "data.skip_unreadable",
-            ],
+            ["data.name", "data.root", "data.split_seed", "data.duplicates", "data.group", "data.skip_unreadable"],
         ),
         (
             {"costs": True},

@@ -27,11 +27,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from PIL import Image
 
 from tl_sweep.base.arguments import argument, read
 from tl_sweep.base.command_line import errors_for_people
@@ -50,6 +53,8 @@ class Arguments:
 
 TIMED = ("images_per_s", "seconds", "peak_memory_mb", "cache/")
 JOB = ("data.shots=null", "data.fraction=0.2", "freeze=none", "threads=1", "num_workers=1")  # half a second per epoch
+# a second in whole
+HEAD = ("-m", "data.shots=2", "freeze=all", "model.weights=null", "threads=1", "num_workers=1", "epochs=1")
 PATIENCE_S = 900
 
 
@@ -426,6 +431,83 @@ def read_only(folder: Path, moments: random.Random) -> tuple[str, str]:
     return "1", answer.stderr.splitlines()[0].replace(str(folder), "…")
 
 
+def is_being_made(place: Path) -> bool:
+    return any(place.glob(".mlflow.db.making-*"))
+
+
+def kill_while_the_database_is_made(folder: Path, moments: random.Random) -> tuple[str, str]:
+    """kill -9 of a first sweep while it makes mlflow.db"""
+    kills = 5
+    for attempt in range(kills):
+        place = folder / str(attempt)
+        first = start(place, *HEAD, "seed=0")
+        require(wait_until(partial(is_being_made, place), first), "the database was never being made")
+        time.sleep(moments.uniform(0, 1.5))
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        finish(start(place, *HEAD, "seed=0"))
+        require_in_store(place, f"sqlite:///{place / 'mlflow.db'}")
+    return f"{kills} kills", "the next command made it and ran"
+
+
+def damaged_line(folder: Path, moments: random.Random) -> tuple[str, str]:
+    """a line of one run's record is damaged"""
+    finish(start(folder, *HEAD, "seed=0,1,2", "tracking.uri=null"))
+    damaged = moments.choice(folders_in(folder / "runs"))
+    lines = (damaged / "record.jsonl").read_bytes().splitlines(keepends=True)
+    lines[-2] = lines[-2][: len(lines[-2]) // 2] + b"\n"
+    (damaged / "record.jsonl").write_bytes(b"".join(lines))
+    finish(start(folder, "tracking.uri=null", "page=null", module="tl_sweep.compare"))
+    said = (folder / "out.txt").read_text()
+    require("its record is damaged" in said and damaged.name in said, "the run is not named")
+    require("Traceback" not in said, "a traceback")
+    finish(start(folder, *HEAD, "seed=0,1,2", "tracking.uri=null"))
+    require("3 of 3 jobs finished (2 of them before)" in (folder / "out.txt").read_text(), "it was not run again")
+    return "1", "that run alone is left out, by name; the same sweep runs it again"
+
+
+def photographs(root: Path) -> Path:
+    """Twelve small images in each of two classes, of one size in bytes."""
+    for name, colour in (("red", (200, 0, 0)), ("blue", (0, 0, 200))):
+        (root / name).mkdir(parents=True)
+        for number in range(12):
+            picture = Image.new("RGB", (32, 32), colour)
+            picture.putpixel((number, 0), (number, 255, 0))
+            picture.save(root / name / f"{number:02}.bmp")
+    return root
+
+
+def image_of_equal_size_and_time(folder: Path, moments: random.Random) -> tuple[str, str]:
+    """an image is replaced by another one of equal size and time of change"""
+    root = photographs(folder / "photos")
+    own = ("-m", f"data.root={root}", "data.image_size=32", *HEAD[2:], "tracking.uri=null")
+    finish(start(folder, *own))
+    replaced, other = root / "red" / f"{moments.randrange(12):02}.bmp", folder / "other.bmp"
+    Image.new("RGB", (32, 32), (200, 9, 9)).save(other)
+    before = replaced.stat()
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    shutil.copy2(other, replaced)
+    after = replaced.stat()
+    require((after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns), "not of equal size and time")
+    finish(start(folder, *own))
+    require(len(folders_in(folder / "runs")) == 2, "the run on the old image was taken for it")
+    return "1", "noticed: another run, on the image as it is"
+
+
+def data_changes_during_a_sweep(folder: Path, moments: random.Random) -> tuple[str, str]:
+    """an image is added while a sweep runs"""
+    root = photographs(folder / "photos")
+    own = (f"data.root={root}", "data.image_size=32", "model.weights=null", "freeze=none", "threads=1", "epochs=20")
+    sweep = start(folder, "-m", *own, "seed=0,1", "hydra.launcher.n_jobs=1", "tracking.uri=null")
+    require(wait_until(lambda: bool(runs_with_metrics(folder)), sweep), "the first job never trained")
+    Image.new("RGB", (32, 32), (9, 200, 9)).save(root / "red" / "added.bmp")
+    finish(sweep, code=1)
+    said = (folder / "out.txt").read_text()
+    require("1 of 2 jobs failed" in said, "the change was not noticed")
+    require("not what the sweep checked" in said, "the reason was not told")
+    return "1", "the job that began before ends; the next one fails, and says that the images are others"
+
+
 FAULTS = (
     kill_a_job,
     kill_the_sweep,
@@ -441,6 +523,10 @@ FAULTS = (
     clock_jumps_back,
     out_of_memory,
     read_only,
+    kill_while_the_database_is_made,
+    damaged_line,
+    image_of_equal_size_and_time,
+    data_changes_during_a_sweep,
 )
 
 # --- surroundings

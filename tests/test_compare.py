@@ -23,8 +23,9 @@ from tl_sweep import compare
 from tl_sweep.base.errors import UserError
 from tl_sweep.compare import filtered
 from tl_sweep.comparison.analysis import Question
+from tl_sweep.comparison.commands import command_of
 from tl_sweep.comparison.model_selection import choose
-from tl_sweep.comparison.recommendation import command_of, options_of
+from tl_sweep.comparison.recommendation import options_of
 from tl_sweep.comparison.study import Row, Study
 from tl_sweep.config.schema import Config
 from tl_sweep.report.columns import in_table
@@ -326,6 +327,9 @@ def test_a_better_setting_that_lacks_a_seed_is_pointed_out(made: list[RunRecord]
     found = study([improved(run) for run in made if run is not missing], tmp_path)
     (note,) = (note for note in found.notes if "is ahead of the chosen setting" in note)
     assert note.startswith("resnet18 · none (full fine-tuning) · data.shots=25: optim.lr_scale=3.0 is ahead")
+    assert note.endswith(
+        "python -m tl_sweep.train -m model=resnet18 freeze=none data.shots=25 optim.lr_scale=3.0 seed=2"
+    )
 
 
 def test_a_pair_has_one_verdict(made: list[RunRecord], tmp_path: Path) -> None:
@@ -549,6 +553,42 @@ def test_more_seeds_of_one_row_do_not_change_which_is_best(own: Path, tmp_path: 
     assert (best.val_acc, best.best_frequency) == (row(before, "none").val_acc, row(before, "none").best_frequency)
 
 
+def test_a_row_that_lacks_seeds_is_not_chosen_stands_last_and_is_named(made: list[RunRecord], tmp_path: Path) -> None:
+    def lucky(run: RunRecord) -> RunRecord:
+        is_it = run.params["freeze.name"] == "all"
+        return replace(run, metrics=run.metrics | {"best/val_acc": 0.999, "seconds": 0.1}) if is_it else run
+
+    runs = only(made, data__shots="25", optim__lr_scale="1.0")
+    assert row(study([lucky(run) for run in runs], tmp_path), "all").is_best
+    left = [lucky(run) for run in runs if run.params["freeze.name"] != "all" or run.params["seed"] == "1"]
+    found = study(left, tmp_path)
+    assert [r.strategy for r in found.rows] == ["none", "scratch", "all"]
+    assert [r.is_best for r in found.rows] == [True, False, False]
+    assert found.recommendations[0].text.startswith("Use resnet18 with freeze=none")
+    (note,) = (note for note in found.notes if "lacks seeds" in note)
+    assert note == (
+        "resnet18 · all (linear probe): lacks seeds 0, 2, on which rows are compared: it stands last and is not chosen "
+        "until it has them: python -m tl_sweep.train -m model=resnet18 freeze=all data.shots=25 optim.lr_scale=1.0 "
+        "seed=0,2"
+    )
+
+
+def test_what_lacks_a_seed_is_not_recommended_for_its_speed(made: list[RunRecord], tmp_path: Path) -> None:
+    def quick(run: RunRecord) -> RunRecord:
+        is_it = run.params["freeze.name"] == "all"
+        return replace(run, metrics=run.metrics | {"seconds": 0.1}) if is_it else run
+
+    runs = [quick(run) for run in only(made, data__shots="25", optim__lr_scale="1.0")]
+    others = [run for run in runs if run.params["freeze.name"] != "all"]
+    further = [as_if(run, seed="7", data__subset_seed="7") for run in others if run.params["seed"] == "0"]
+    assert "with freeze=all" in study(runs, tmp_path, margin=0.9).recommendations[0].text
+    found = study([*runs, *further], tmp_path, margin=0.9)
+    equivalent = row(found, "all").vs_best
+    assert equivalent is not None
+    assert equivalent.verdict == "equivalent"
+    assert "with freeze=none" in found.recommendations[0].text
+
+
 def test_seeds_with_one_subset_are_resampled_together(made: list[RunRecord], tmp_path: Path) -> None:
     (cell, *_) = choose(only(made, freeze__name="none", data__shots="25"))
     (one,) = (run for run in cell.chosen.runs if run.params["seed"] == "0")
@@ -646,9 +686,9 @@ def test_the_command_draws_the_same_subsets(made: list[RunRecord]) -> None:
         for run in only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0")
     ]  # the last subset's number is the seed's own
     (cell,) = choose(runs)
-    assert command_of(cell).endswith("data.subset_seed=0,1,2 seed=2")
+    assert command_of(cell.runs).endswith("data.subset_seed=0,1,2 seed=2")
     assert "subset_seed" not in command_of(
-        choose(only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0"))[0]
+        choose(only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0"))[0].runs
     )
 
 

@@ -10,8 +10,9 @@ from statistics import fmean, median
 from tl_sweep.comparison import diagnosis, label_efficiency, statistics, verdict
 from tl_sweep.comparison.eligibility import datasets_of, sort_out
 from tl_sweep.comparison.evidence import Evidence
-from tl_sweep.comparison.model_selection import Cell, choose, mean_of, merit_of
+from tl_sweep.comparison.model_selection import Cell, choose, mean_of
 from tl_sweep.comparison.notes import notes_on
+from tl_sweep.comparison.ranking import ranking_of
 from tl_sweep.comparison.recommendation import recommend
 from tl_sweep.comparison.study import Comparison, Excluded, Recommendation, Row, Study, named
 from tl_sweep.tracking.names import Metric, Tag
@@ -122,22 +123,20 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
     vs_baseline = verdict.against_baseline(cells, evidence, margin)
     rows: dict[Cell, Row] = {}
     for task in verdict.by_task(cells):
-        best, vs_best = verdict.best_of(task), verdict.against_best(task, vs_baseline, evidence, margin)
+        ranking, vs_best = ranking_of(task), verdict.against_best(task, vs_baseline, evidence, margin)
         budget = Budget.of(task)
-        counted = verdict.on_common_seeds(task)
-        ranked = sorted(task, key=lambda cell: merit_of(counted[cell]), reverse=True)
         mine = {
             cell: replace(
                 _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_baseline.get(cell), vs_best.get(cell)),
-                val_acc=mean_of(counted[cell], Metric.BEST_VAL_ACC),
+                val_acc=mean_of(ranking.counted[cell], Metric.BEST_VAL_ACC),
             )
-            for cell in ranked
+            for cell in ranking.cells
         }
-        mine[best] = replace(
-            mine[best],
+        mine[ranking.best] = replace(
+            mine[ranking.best],
             is_best=True,
-            best_frequency=verdict.best_frequency(ranked, evidence),
-            mistakes=evidence.mistakes(best.runs, MOST_MISTAKES),
+            best_frequency=verdict.best_frequency(ranking, evidence),
+            mistakes=evidence.mistakes(ranking.best.runs, MOST_MISTAKES),
         )
         rows |= _with_neighbours(mine)
     return rows

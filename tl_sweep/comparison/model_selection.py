@@ -128,8 +128,11 @@ class Cell:
 
 
 def value_of(run: RunRecord, key: str) -> str:
-    """What the run was configured with; a key that its version did not know had its default."""
-    return run.params.get(key, DEFAULTS.get(key, "null"))
+    """What the run was configured with; a key that its version did not know had its default, or another key's value."""
+    if key in run.params:
+        return run.params[key]
+    default = DEFAULTS.get(key, "null")
+    return value_of(run, default[2:-1]) if default.startswith("${") else default
 
 
 def varied_keys(runs: Iterable[RunRecord]) -> list[str]:
@@ -221,7 +224,7 @@ def _chosen(backbone: str, strategy: str, axes: Values, settings: Mapping[Values
 def common_seeds(found: Sequence[frozenset[Values]]) -> frozenset[Values]:
     """The seeds on which what has these is compared: those that the better half of them shares, the ones with the most
     seeds. That has to be three, or as many as any has; else those of the one that has the most."""
-    ordered = sorted(found, key=lambda seeds: (-len(seeds), sorted(map(_as_numbers, seeds))))
+    ordered = sorted(found, key=lambda seeds: (-len(seeds), sorted(map(in_order, seeds))))
     shared = frozenset.intersection(*ordered[: len(ordered) // 2 + 1])
     return shared if len(shared) >= min(FEWEST_SEEDS, len(ordered[0])) else ordered[0]
 
@@ -260,8 +263,9 @@ def _values(run: RunRecord, keys: Iterable[str]) -> Values:
 
 
 def _in_order(run: RunRecord) -> list[tuple[int, str]]:
-    return _as_numbers(seed_of(run))
+    return in_order(seed_of(run))
 
 
-def _as_numbers(seed: Values) -> list[tuple[int, str]]:
+def in_order(seed: Values) -> list[tuple[int, str]]:
+    """For sorting seeds as numbers."""
     return [(int(value) if value.isdigit() else -1, value) for _, value in seed]

@@ -6,9 +6,11 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Candidate, Cell, seed_of
+from tl_sweep.comparison.commands import command_of
+from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Candidate, Cell, in_order, seed_of
+from tl_sweep.comparison.ranking import ranking_of
 from tl_sweep.comparison.study import Row, named
-from tl_sweep.comparison.verdict import baseline_of
+from tl_sweep.comparison.verdict import baseline_of, by_task
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
@@ -19,6 +21,7 @@ NOISY_CHOICE = 0.02  # standard error of a difference in validation accuracy tha
 def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     """All warnings about the rows of one data set."""
     yield from _few_seeds(dataset, rows)
+    yield from _lacking_seeds(rows)
     yield from _noisy_choices(dataset, rows)
     yield from _unequal_trials(dataset, rows)
     yield from _better_incomplete_settings(rows)
@@ -36,6 +39,18 @@ def _few_seeds(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
             f"{dataset}: {len(few)} of {len(rows)} rows have fewer than three seeds: they compare trained networks, "
             "not methods"
         )
+
+
+def _lacking_seeds(rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """What stands last because it lacks seeds, and is never recommended."""
+    for task in by_task(rows):
+        for cell, seeds in ranking_of(task).lacks.items():
+            numbers = ", ".join("/".join(dict.fromkeys(dict(seed).values())) for seed in sorted(seeds, key=in_order))
+            several, them = ("s", "them") if len(seeds) > 1 else ("", "it")
+            yield (
+                f"{rows[cell].label}: lacks seed{several} {numbers}, on which rows are compared: it stands last and is "
+                f"not chosen until it has {them}: {command_of(cell.runs, seeds)}"
+            )
 
 
 def _noisy_choices(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
@@ -69,9 +84,10 @@ def _better_incomplete_settings(rows: Mapping[Cell, Row]) -> Iterator[str]:
         ahead = [candidate for candidate in cell.incomplete if _leads(candidate, cell)]
         if ahead:
             setting = ", ".join(f"{key}={value}" for key, value in ahead[0].setting)
+            lacks = {*map(seed_of, cell.chosen.runs)} - {*map(seed_of, ahead[0].runs)}
             yield (
                 f"{row.label}: {setting} is ahead of the chosen setting on validation, on the seeds that both have, "
-                f"but was not run on all of them: run the others, and it can be chosen"
+                f"but was not run on all: run the others, and it can be chosen: {command_of(ahead[0].runs, lacks)}"
             )
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-import re
-import shlex
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from tl_sweep.comparison.commands import command_of
 from tl_sweep.comparison.diagnosis import good_rates
-from tl_sweep.comparison.model_selection import FEWEST_SEEDS, SEEDS, WEIGHTS, Cell, value_of
+from tl_sweep.comparison.model_selection import FEWEST_SEEDS, WEIGHTS, Cell
+from tl_sweep.comparison.ranking import ranking_of
 from tl_sweep.comparison.study import Comparison, Interval, Recommendation, Row, TimeToBaseline
 from tl_sweep.comparison.task import line_of, task_of
-from tl_sweep.comparison.verdict import best_of
-from tl_sweep.config.keys import asks_of, keys_with
 from tl_sweep.tracking.names import Tag
 
 RARE = 0.5  # a selection frequency below which another choice is the likelier one
 RESAMPLES = "resamples of validation images and seeds"
-WORDS = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+")  # overrides, whose values may have blanks inside quotes
 
 
 def percent_text(share: float) -> str:
@@ -48,18 +45,19 @@ def setting_of(row: Row) -> str:
 
 
 def recommend(rows: Mapping[Cell, Row]) -> Recommendation:
-    """For one task: what is best on validation, unless something equivalent trains faster."""
-    best = rows[best_of(rows)]
-    equals = [row for row in rows.values() if row.indistinguishable]
-    equivalent = [row for row in equals if row.vs_best is not None and row.vs_best.verdict == "equivalent"]
-    advised = min([best, *equivalent], key=lambda row: row.seconds)
-    cell = next(cell for cell, row in rows.items() if row is advised)
+    """For one task: what is best on validation, unless something equivalent trains faster; never what lacks a seed."""
+    ranking = ranking_of(rows)
+    best = rows[ranking.best]
+    versus = {cell: rows[cell].vs_best for cell in ranking.whole}
+    equivalent = [cell for cell, found in versus.items() if found is not None and found.verdict == "equivalent"]
+    cell = min([ranking.best, *equivalent], key=lambda cell: rows[cell].seconds)
+    advised = rows[cell]
     return Recommendation(
         task=task_of(advised).label,
         text=" ".join(_sentences(advised, options_of(cell), best, rows.values())),
-        evidence=tuple(_evidence(advised, best, rows)),
+        evidence=tuple(_evidence(advised, best, [rows[cell] for cell in ranking.whole])),
         would_change=tuple(_would_change(advised, rows.values())),
-        command=command_of(cell),
+        command=command_of(cell.runs),
     )
 
 
@@ -131,7 +129,8 @@ def _against(comparison: Comparison, what: str) -> str:
     return f"The difference to {what} is {difference}: {comparison.wording}."
 
 
-def _evidence(advised: Row, best: Row, rows: Mapping[Cell, Row]) -> Iterator[str]:
+def _evidence(advised: Row, best: Row, rows: Collection[Row]) -> Iterator[str]:
+    """rows: those that were ranked."""
     yield (
         f"{len(rows)} strategies compared at the settings that validation chose, {_seeds(advised)}; "
         f"validation accuracy {percent_text(advised.val_acc)}, of the best {percent_text(best.val_acc)}"
@@ -139,7 +138,7 @@ def _evidence(advised: Row, best: Row, rows: Mapping[Cell, Row]) -> Iterator[str
     if not math.isnan(advised.selection_frequency):
         yield f"selection frequency of this setting: {advised.selection_frequency:.0%} of {RESAMPLES}"
     if not math.isnan(best.best_frequency):
-        name = name_in(best, rows.values())
+        name = name_in(best, rows)
         yield f"selection frequency of {name} as the best row: {best.best_frequency:.0%} of {RESAMPLES}"
     if advised.vs_baseline is not None:
         yield f"against the baseline: {advised.vs_baseline.wording}"
@@ -178,16 +177,3 @@ def _would_change(advised: Row, rows: Collection[Row]) -> Iterator[str]:
 
 def _seeds(row: Row) -> str:
     return f"{row.num_seeds} seed{'s' if row.num_seeds > 1 else ''}"
-
-
-def command_of(cell: Cell) -> str:
-    """Trains the chosen setting again, with each of its seeds."""
-    seed, *others = SEEDS
-    values = {key: [run.params.get(key, value_of(run, seed)) for run in cell.runs] for key in SEEDS}
-    said = {key: values[key] for key in (*others, seed) if key == seed or values[key] != values[seed]}
-    dropped = {*said, "sweep", *(key for key in keys_with(role="execution") if not asks_of(key))}
-    overrides = WORDS.findall(cell.runs[0].tags.get(Tag.OVERRIDES, ""))
-    kept = [shlex.quote(word) for word in overrides if word.lstrip("+").partition("=")[0] not in dropped]
-    kept = [word for word in kept if not word.startswith("hydra")]
-    seeds = [f"{key}={','.join(dict.fromkeys(each))}" for key, each in said.items()]
-    return " ".join(["python -m tl_sweep.train -m", *kept, *seeds])

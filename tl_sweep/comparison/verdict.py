@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from tl_sweep.comparison import statistics
 from tl_sweep.comparison.evidence import Evidence
-from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Cell, common_seeds, mean_of, merit_of, seed_of
+from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Cell, mean_of, seed_of
+from tl_sweep.comparison.ranking import Ranking, ranking_of
 from tl_sweep.comparison.statistics import LEVEL, MOST_IMAGES, MOST_SEEDS, Effects
 from tl_sweep.comparison.study import Comparison, Interval, SampleSize
 from tl_sweep.tracking.names import Metric
@@ -68,7 +69,7 @@ def against_best(
 
     A pair that stands in the family against the baseline already (``vs_baseline``) has its verdict from there.
     """
-    best = best_of(cells)
+    best = ranking_of(cells).best
     known: dict[Cell, Comparison] = {}
     for cell in cells:
         if cell is not best and baseline_of(cell, cells) is best:
@@ -89,28 +90,11 @@ def mirrored(comparison: Comparison, ours: Cell) -> Comparison:
     )
 
 
-def best_of(cells: Iterable[Cell]) -> Cell:
-    """By mean validation accuracy over the seeds that cells share; ties go to the smaller mean validation loss."""
-    ranked = on_common_seeds(list(cells))
-    return max(ranked, key=lambda cell: merit_of(ranked[cell]))
-
-
-def on_common_seeds(task: Sequence[Cell]) -> dict[Cell, Sequence[RunRecord]]:
-    """The runs on which the cells of a task are ranked; all of those of a cell that lacks some of these seeds."""
-    seeds_of = {cell: frozenset(map(seed_of, cell.runs)) for cell in task}
-    seeds = common_seeds(list(seeds_of.values()))
-    return {
-        cell: [run for run in cell.runs if seed_of(run) in seeds] if seeds <= seeds_of[cell] else cell.runs
-        for cell in task
-    }
-
-
 def baseline_of(cell: Cell, cells: Iterable[Cell]) -> Cell | None:
     """The baseline that ``cell`` is compared with: of those on the same backbone and task, the best on validation."""
     same = (other for other in cells if (other.backbone, other.task) == (cell.backbone, cell.task))
-    return max(
-        (other for other in same if other.is_baseline), key=lambda other: merit_of(other.chosen.runs), default=None
-    )
+    baselines = [other for other in same if other.is_baseline]
+    return ranking_of(baselines).best if baselines else None
 
 
 def adjusted_verdicts(family: Sequence[PairedDifference], margin: float) -> dict[Cell, Comparison]:
@@ -198,13 +182,10 @@ def selection_frequency(cell: Cell, evidence: Evidence) -> float:
     return _share_of_resamples(rivals, cell.candidates.index(cell.chosen), evidence)
 
 
-def best_frequency(task: Sequence[Cell], evidence: Evidence) -> float:
-    """Share of resamples of validation images and seeds, of those in common, in which the best cell of a task is best
+def best_frequency(ranking: Ranking, evidence: Evidence) -> float:
+    """Share of resamples of validation images and seeds, of those that are compared, in which the best cell is best
     again; nan without rivals."""
-    ranked, best = on_common_seeds(task), best_of(task)
-    seeds = list(map(seed_of, ranked[best]))
-    rivals = [cell for cell in task if list(map(seed_of, ranked[cell])) == seeds]
-    return _share_of_resamples([ranked[cell] for cell in rivals], rivals.index(best), evidence)
+    return _share_of_resamples([ranking.counted[cell] for cell in ranking.whole], 0, evidence)
 
 
 def _share_of_resamples(rivals: Sequence[Sequence[RunRecord]], chosen: int, evidence: Evidence) -> float:

@@ -94,7 +94,7 @@ def test_each_job_of_a_sweep_stops_after_one_epoch_and_goes_on_later(command: Ca
     assert "0 of 2 jobs finished" in answer.out
     assert "0 failed; 2 paused; sweep s" in answer.out
     assert {Record(folder).summary().status for folder in folders_in(Path("runs"))} == {"PAUSED"}
-    listed = command(plan.main, *TINY, *QUIET)
+    listed = command(plan.main, *TINY, *QUIET, "jobs=true")
     assert "2 of 2 jobs to run" in listed.out
     assert listed.out.count(f"paused {PAUSED}") == 2
     compared = command(compare.main, "tracking.uri=null")

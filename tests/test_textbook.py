@@ -86,9 +86,20 @@ def test_fine_tuning_everything_moves_everything(model: nn.Module) -> None:
     assert moved(model) == set(model.state_dict())
 
 
-def test_freezing_leaves_only_the_classifier(model: nn.Module) -> None:
-    assert freeze_pretrained_layers(model) is model
+@pytest.mark.parametrize("freeze", [True, False])
+def test_every_parameter_follows_freeze(model: nn.Module, freeze: bool) -> None:
+    assert freeze_pretrained_layers(model, freeze) is model
+    assert {parameter.requires_grad for parameter in model.parameters()} == {not freeze}
+
+
+def test_a_new_head_after_freezing_is_all_that_learns(model: nn.Module) -> None:
+    freeze_pretrained_layers(model)
+    model.fc = nn.Linear(model.fc.in_features, 10)
     assert moved(model) == {"fc.weight", "fc.bias"}
+
+
+def test_the_head_that_is_kept_is_all_that_learns(model: nn.Module) -> None:
+    assert moved(freeze_pretrained_layers(model, keep_head=True)) == {"fc.weight", "fc.bias"}
 
 
 def test_freezing_can_be_undone(model: nn.Module) -> None:

@@ -17,7 +17,6 @@ from tl_sweep.config.schema import ModelConfig
 from tl_sweep.models.build import build_model, staged
 from tl_sweep.models.catalog import architecture
 from tl_sweep.models.residual import ResidualBlock
-from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights.fetch import fetch
 from tl_sweep.models.weights.files import WeightsFile, verified
 from tl_sweep.models.weights.resolve import resolve
@@ -58,14 +57,35 @@ def _weights_file(config: ModelConfig) -> WeightsFile | None:
     return None if source.path is None else verified(source.path, source.sha256_prefixes)
 
 
-def freeze_pretrained_layers(model: nn.Module, freeze: bool = True) -> nn.Module:
-    """Freeze everything but the head, BatchNorm statistics included, or (``freeze=False``) let everything learn.
+def freeze_pretrained_layers(model: nn.Module, freeze: bool = True, *, keep_head: bool = False) -> nn.Module:
+    """Freeze every parameter, or (``freeze=False``) let every one learn; returns the model.
 
-    Frozen layers stay in eval mode through later calls of ``model.train()``.
+    The layers before the head stay in eval mode through later calls of ``model.train()`` while they are frozen, so that
+    BatchNorm's statistics stand still, too. Two ways to a head that learns, a new one afterwards or the present one:
+
+    >>> model = freeze_pretrained_layers(load_pretrained_resnet(weights=None))
+    >>> model.fc = nn.Linear(model.fc.in_features, 5)
+    >>> [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    ['fc.weight', 'fc.bias']
+
+    >>> model = freeze_pretrained_layers(load_pretrained_resnet(num_classes=5, weights=None), keep_head=True)
+    >>> [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    ['fc.weight', 'fc.bias']
+
+    Args:
+        model: a network of torchvision's or of our own.
+        freeze: every parameter's ``requires_grad`` becomes ``not freeze``.
+        keep_head: but the head's, which learn in any case.
+
+    Raises:
+        UserError: the network has no table of stages.
     """
     table = staged(model)
-    _set_frozen(table, table.num_stages, freeze)
-    set_trainable(table.head_parameters().values(), True)
+    set_trainable(model.parameters(), not freeze)
+    if keep_head:
+        set_trainable(table.head_parameters().values(), True)
+    for stage in range(table.num_stages):
+        hold_in_eval(table.stage_modules(stage), freeze)
     return model
 
 
@@ -76,11 +96,7 @@ def fine_tune_resnet(model: nn.Module, freeze_early_layers: bool = True) -> nn.M
     """
     table = staged(freeze_pretrained_layers(model, freeze=False))
     if freeze_early_layers:
-        _set_frozen(table, -(-table.num_stages // 2), True)
+        for stage in range(-(-table.num_stages // 2)):
+            set_trainable(table.stage_parameters(stage).values(), False)
+            hold_in_eval(table.stage_modules(stage))
     return model
-
-
-def _set_frozen(table: StagedModel, num_stages: int, freeze: bool) -> None:
-    for stage in range(num_stages):
-        set_trainable(table.stage_parameters(stage).values(), not freeze)
-        hold_in_eval(table.stage_modules(stage), freeze)

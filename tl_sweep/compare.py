@@ -100,7 +100,7 @@ def compare(arguments: Arguments, filters: Sequence[str]) -> None:
     if arguments.page is None or not (is_table or arguments.page):
         return
     path = Path(arguments.page) if arguments.page else local_path(arguments.output_dir) / PAGE
-    publish(study, path, uri, arguments.tracking_experiment)
+    publish(study, [path], uri, arguments.tracking_experiment)
     print(f"page: {path}", file=sys.stdout if is_table else sys.stderr)
     if arguments.open:
         webbrowser.open(path.absolute().as_uri())

@@ -80,8 +80,10 @@ def test_one_failure_stops_no_other_job_and_is_told_at_the_end(
     why = "the training loss is nan at epoch 1, step 2, head rate 1e+30"
     *_, ending, _, page = answer.out.splitlines()
     assert re.fullmatch(r"2 of 3 jobs finished in \d+ s; 1 failed; sweep s[0-9a-f]{11}", ending)
-    assert page == f"the comparison as a page: {Path('runs/report.html').absolute()}"
-    assert "<html" in Path("runs/report.html").read_text()[:200]
+    own = Path("runs", f"{sweep_of(answer)}.html").absolute()
+    assert page == f"the comparison as a page: {own}; as the newest: {Path('runs/report.html').absolute()}"
+    assert "<html" in own.read_text()[:200]
+    assert own.read_text() == Path("runs/report.html").read_text()
     assert answer.out.index("lr=0.0") < answer.out.index("failed") < answer.out.index("the training loss is nan")
     assert why in " ".join(answer.out.replace("│", " ").split())
     assert table(answer.out)["scratch"][1] in ("lr=0.01", "lr=0.02")
@@ -167,6 +169,14 @@ def test_no_bar_where_there_is_no_terminal(uneventful: tuple[Answer, list[str]])
 
 def test_a_link_shows_the_chosen_runs_side_by_side(uneventful: tuple[Answer, list[str]]) -> None:
     assert re.search(r'#/compare-runs\?runs=\["\w{32}"\]&experiments=\["\d+"\]', uneventful[0].out)
+
+
+def test_the_page_of_a_sweep_stays_when_another_one_ends(sweep: Callable[..., Answer]) -> None:
+    first = sweep_of(sweep("freeze=all", "seed=0"))
+    page = Path("runs", f"{first}.html").read_text()
+    second = sweep_of(sweep("freeze=all", "seed=1"))
+    assert Path("runs", f"{first}.html").read_text() == page
+    assert Path("runs", f"{second}.html").read_text() == Path("runs/report.html").read_text() != page
 
 
 def test_a_sweep_without_its_baseline_says_how_to_add_it(uneventful: tuple[Answer, list[str]], store_uri: str) -> None:

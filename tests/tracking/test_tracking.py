@@ -7,6 +7,9 @@ import multiprocessing
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -24,9 +27,10 @@ from tl_sweep.base.errors import JobFailed, UserError
 from tl_sweep.config.schema import Config, flatten, to_dict
 from tl_sweep.run.context import Position
 from tl_sweep.run.execute import run_job
+from tl_sweep.tracking.client import StoreAway
 from tl_sweep.tracking.delivery import Destination
 from tl_sweep.tracking.record import RunHeader, RunRecord, metric_lines
-from tl_sweep.tracking.store import download, metric_name, prepare_store, read_run, runs_of_sweep
+from tl_sweep.tracking.store import download, metric_name, prepare_store, read_run, recorded_runs, runs_of_sweep
 from tl_sweep.tracking.tracker import Tracker
 
 ARTIFACTS = {
@@ -332,9 +336,46 @@ def test_a_deleted_experiment_is_not_written_to(store_uri: str) -> None:
     client = MlflowClient(store_uri)
     client.delete_experiment(client.create_experiment("deleted"))
     with pytest.raises(
-        UserError, match=r"tracking\.experiment=deleted: was deleted in the store; restore it or choose"
+        UserError,
+        match=r"tracking\.experiment=deleted: was deleted in the store; restore it \(mlflow experiments restore -x \d",
     ):
         prepare_store(store_uri, "deleted")
+
+
+def test_a_comparison_says_of_a_deleted_experiment_what_a_sweep_says(store_uri: str) -> None:
+    client = MlflowClient(store_uri)
+    client.delete_experiment(client.create_experiment("deleted, too"))
+    with pytest.raises(UserError, match=r"tracking\.experiment=deleted, too: was deleted in the store; restore it"):
+        recorded_runs(store_uri, "deleted, too")
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A database that another program keeps locked."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")  # so that this process lets go of it
+    prepare_store(uri, "tl_sweep")
+    code = (
+        f"import sqlite3; db = sqlite3.connect({str(tmp_path / 'mlflow.db')!r}, isolation_level=None);"
+        "db.execute('PRAGMA locking_mode=EXCLUSIVE'); db.execute('BEGIN EXCLUSIVE');"
+        "db.execute('CREATE TABLE x (y)'); print('locked', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "locked\n"
+        yield uri
+        process.stdin.write("\n")
+
+
+def test_a_database_that_another_program_keeps_locked_is_said_to_be_that(locked: str) -> None:
+    locked_words = "another program keeps the database locked"
+    with pytest.raises(StoreAway, match=locked_words):
+        recorded_runs(locked, "tl_sweep")
+    with pytest.raises(StoreAway, match=locked_words):
+        read_run(locked, "0123")
 
 
 def test_a_server_that_does_not_answer_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:

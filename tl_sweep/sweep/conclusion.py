@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -69,10 +69,11 @@ def conclude(grid: Grid, sweep: str, arguments: list[str], results: list[Result]
         )
     )
     if study.rows:
-        page = local_path(config.output.dir) / PAGE
+        folder = local_path(config.output.dir)
+        pages = (folder / f"{sweep}.html", folder / PAGE)
         try:
-            publish(study, page, config.tracking.uri, config.tracking.experiment)
-            print(f"the comparison as a page: {page}", flush=True)
+            publish(study, pages, config.tracking.uri, config.tracking.experiment)
+            print(f"the comparison as a page: {pages[0]}; as the newest: {pages[1]}", flush=True)
         except UserError as error:  # the sweep itself is done, and said
             print(f"warning: {error}", file=sys.stderr, flush=True)
     waiting = 0 if where is None else count_waiting(folders, where)
@@ -89,7 +90,7 @@ def _not_recorded(jobs: list[Job], results: list[Result]) -> list[Excluded]:
     return [Excluded(reason, tuple(words)) for reason, words in by_reason.items()]
 
 
-PAGE = "report.html"
+PAGE = "report.html"  # in output.dir: the newest; a sweep's own stays beside it
 
 
 def study_of(runs: Iterable[RunRecord], question: Question, uri: str | None, weights_dir: Path) -> Study:
@@ -114,25 +115,27 @@ def with_link(study: Study, uri: str, experiment: str) -> Study:
     return study
 
 
-def publish(study: Study, path: Path, uri: str | None, experiment: str) -> None:
-    """Write the page, and keep it in the tracking store, too; a store that does not answer costs a warning.
+def publish(study: Study, pages: Sequence[Path], uri: str | None, experiment: str) -> None:
+    """Write the page, to each of these files, and keep the last of them in the tracking store, too; a store that does
+    not answer costs a warning.
 
     Raises:
         UserError: it cannot be written, or the store refuses it.
     """
     from tl_sweep.report.page import render
     from tl_sweep.tracking.client import StoreAway, warn_away
-    from tl_sweep.tracking.store import keep_report
+    from tl_sweep.tracking.reports import keep_report
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        page = render(study)
-        with atomic_write(path) as file:
-            file.write_text(page)
-    except OSError as error:
-        raise UserError(f"page={path}: {error.strerror}; choose another place with page=…") from error
+    page = render(study)
+    for path in pages:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as file:
+                file.write_text(page)
+        except OSError as error:
+            raise UserError(f"page={path}: {error.strerror}; choose another place with page=…") from error
     if uri is not None:
         try:
-            keep_report(uri, experiment, study.title, [path])
+            keep_report(uri, experiment, study.title, pages[-1])
         except StoreAway as away:
             warn_away(uri, away.__cause__ or away)

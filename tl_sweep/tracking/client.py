@@ -18,6 +18,7 @@ from tl_sweep.base.secrets import masked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
     from sqlalchemy import Connection
 
 ANSWER_S = 5  # that a call waits for a server
@@ -25,12 +26,13 @@ ANSWER_S = 5  # that a call waits for a server
 LOCKED_OUT = re.compile(
     "authentication failed|no password supplied|does not exist|no pg_hba.conf entry|permission denied"
 )
+LOCKED = re.compile("database (table )?is locked")  # SQLite's words for another program's lock
 RACE_LOST = re.compile("IntegrityError|UniqueViolation")
 AT_ONCE_S = 2.0  # a failure that took longer is not tried again at once: the server hangs
 
 
 class StoreAway(UserError):
-    """A server that does not answer, or has trouble of its own: worth waiting for."""
+    """A server that does not answer, or has trouble of its own, or a database that is locked: worth waiting for."""
 
 
 def connect(uri: str):  # type: ignore[no-untyped-def]  # MlflowClient: not imported at the top, it takes seconds
@@ -100,19 +102,32 @@ def store_errors(uri: str) -> Iterator[None]:
         raise UserError(f"tracking.uri={masked(uri)}: its driver is missing: pip install {package}") from error
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         kind = StoreAway if is_away(uri, error) else UserError
-        raise kind(f"tracking.uri={masked(uri)}: the tracking store cannot be opened: {first_line(error)}") from error
+        raise kind(f"tracking.uri={masked(uri)}: {_trouble(error)}") from error
+
+
+def _trouble(error: Exception) -> str:
+    if LOCKED.search(str(error)):
+        return "another program keeps the database locked, perhaps one that shows or copies it; once that ends, go on"
+    return f"the tracking store cannot be opened: {first_line(error)}"
 
 
 def is_away(uri: str, error: Exception) -> bool:
-    """Whether it was a server that did not answer, or had trouble of its own; not one that refused."""
+    """Whether it was a server that did not answer, or had trouble of its own, or a lock; not one that refused."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import OperationalError
 
     if is_remote_database(uri):
         is_wrapped = isinstance(error, MlflowException) and error.error_code == "TEMPORARILY_UNAVAILABLE"
         return (is_wrapped or isinstance(error, OperationalError)) and not LOCKED_OUT.search(str(error))
+    if LOCKED.search(str(error)):
+        return True
     refused = isinstance(error, MlflowException) and 400 <= error.get_http_status_code() < 500
     return uri.startswith("http") and not refused
+
+
+def is_gone(error: MlflowException) -> bool:
+    """Whether the store says that the run was deleted."""
+    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active' state" in str(error)
 
 
 _warned: set[str] = set()

@@ -14,20 +14,17 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from tl_sweep.base.atomic_files import atomic_write, is_partial
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.secrets import masked
-from tl_sweep.tracking.client import StoreAway, connect, first_line, store_errors, warn_away
+from tl_sweep.tracking.client import StoreAway, connect, first_line, is_gone, store_errors, warn_away
 from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import REASONS, REPLACED, STATE, Record, RunRecord, folders_in, no_reasons, run_lock
 from tl_sweep.tracking.store import experiment_id, find_run, metric_name, search, stored_status
-
-if TYPE_CHECKING:
-    from mlflow.exceptions import MlflowException
 
 log = logging.getLogger("tl_sweep")
 
@@ -264,11 +261,6 @@ def send_waiting(output_dir: Path, destination: Destination, *, everything: bool
 
 def own_id(folder: Path) -> str:
     return next((event["id"] for event, _ in Record(folder).events() if event["event"] == "start"), "")
-
-
-def is_gone(error: MlflowException) -> bool:
-    """Whether the store says that the run was deleted."""
-    return error.error_code == "RESOURCE_DOES_NOT_EXIST" or "must be in the 'active' state" in str(error)
 
 
 def is_meant_for(folder: Path, destination: Destination) -> bool:

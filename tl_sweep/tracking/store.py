@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator
@@ -88,17 +87,32 @@ def experiment_id(client, uri: str, name: str) -> str:  # type: ignore[no-untype
     """The experiment's id; a new one keeps its artifacts where ``artifacts_place`` says."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        if found.lifecycle_stage == "deleted":
-            raise UserError(f"tracking.experiment={name}: was deleted in the store; restore it or choose another name")
-        return str(found.experiment_id)
+    known = known_experiment_id(client, name)
+    if known is not None:
+        return known
     try:
         return str(client.create_experiment(name, artifact_location=artifacts_place(uri)))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     return experiment_id(client, uri, name)  # another process was quicker
+
+
+def known_experiment_id(client, name: str) -> str | None:  # type: ignore[no-untyped-def]
+    """The experiment's id; None: there is none.
+
+    Raises:
+        UserError: it was deleted.
+    """
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return None
+    if found.lifecycle_stage == "deleted":
+        raise UserError(
+            f"tracking.experiment={name}: was deleted in the store; restore it (mlflow experiments restore -x "
+            f"{found.experiment_id}) or choose another name"
+        )
+    return str(found.experiment_id)
 
 
 def artifacts_place(uri: str) -> str | None:
@@ -115,8 +129,12 @@ def artifacts_place(uri: str) -> str | None:
 
 def find_run(client, experiment: str, own_id: str) -> str:  # type: ignore[no-untyped-def]
     """MLflow's id of the run whose own id this is; empty where the store has none. experiment: MLflow's id of it."""
-    found = client.search_runs([experiment], f"tags.`{Tag.RUN_ID}` = '{own_id}'", max_results=1)
-    return str(found[0].info.run_id) if found else ""
+    return next(iter(ids_of(client, experiment, own_id)), "")
+
+
+def ids_of(client, experiment: str, own_id: str) -> list[str]:  # type: ignore[no-untyped-def]
+    """MLflow's ids of the runs whose own id this is, in their order. experiment: MLflow's id of it."""
+    return sorted(run.info.run_id for run in client.search_runs([experiment], f"tags.`{Tag.RUN_ID}` = '{own_id}'"))
 
 
 def runs_of_sweep(uri: str, experiment: str, sweep: str) -> list[RunRecord]:
@@ -136,8 +154,8 @@ def recorded_runs(uri: str, experiment: str, sweep: str = "") -> list[RunRecord]
     if database is not None and not database.exists():  # MLflow would make one
         raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the runs are recorded")
     with store_errors(uri):
-        known = experiment_names(uri)
-        if experiment not in known:
+        if known_experiment_id(connect(uri), experiment) is None:
+            known = experiment_names(uri)
             near = did_you_mean(experiment, known)
             raise UserError(f"tracking.experiment={experiment}: not in {masked(uri)};{near} there: {', '.join(known)}")
         if sweep:
@@ -155,28 +173,6 @@ def experiment_names(uri: str) -> list[str]:
             return names
 
 
-REPORTS = "{} reports"  # an experiment of their own, so that a sweep's experiment holds its runs and nothing else
-
-
-def keep_report(uri: str, experiment: str, title: str, paths: Collection[Path]) -> None:
-    """Keep a comparison's files as the artifacts of one run per title, beside the experiment; the newest replaces.
-
-    Raises:
-        StoreAway: a server does not answer.
-        UserError: the store refuses.
-    """
-    with store_errors(uri):
-        client = connect(uri)
-        where = experiment_id(client, uri, REPORTS.format(experiment))
-        own_id = hashlib.sha256(title.encode()).hexdigest()[:32]
-        run_id = find_run(client, where, own_id)
-        if not run_id:
-            run_id = client.create_run(where, tags={Tag.RUN_ID: own_id}, run_name=title).info.run_id
-        for path in paths:
-            client.log_artifact(run_id, str(path))
-        client.set_terminated(run_id)
-
-
 def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str, RunRecord]:
     """The finished runs that have these keys (``tl_sweep.run.key``), by key. Changes nothing in the store.
 
@@ -190,7 +186,7 @@ def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str,
     done = "attributes.status = 'FINISHED'"
     questions = [f"{done} and tags.`{Tag.KEY}` = '{key}'" for key in keys] if len(keys) < 4 else [done]
     with store_errors(uri):
-        if connect(uri).get_experiment_by_name(experiment) is None:
+        if known_experiment_id(connect(uri), experiment) is None:
             return {}
         runs = [run for question in questions for run in search(uri, experiment, question)]
     return {
@@ -264,10 +260,12 @@ def read_run(uri: str, run_id: str) -> RunRecord:
         raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the run was recorded")
     with store_errors(uri):
         client = connect(uri)
-    try:
-        return _record(client.get_run(run_id))
-    except MlflowException as error:
-        raise UserError(f"run={run_id}: no such run in {masked(uri)}; `mlflow ui` lists them") from error
+        try:
+            return _record(client.get_run(run_id))
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise UserError(f"run={run_id}: no such run in {masked(uri)}; `mlflow ui` lists them") from error
 
 
 def download(uri: str, run_id: str, name: str, folder: Path) -> Path:

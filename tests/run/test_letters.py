@@ -6,7 +6,7 @@ import hashlib
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ from tl_sweep import letters as command_module
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config
 from tl_sweep.data.sources import glyphs
+from tl_sweep.data.sources.embedded import Glyphs
+from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.run import letters, weights
 from tl_sweep.run.weights import ensure_trained, obtain
 from tl_sweep.training.evaluate import loss_and_accuracy, predict
@@ -95,12 +97,15 @@ def test_weights_of_another_recipe_are_not_taken(make_config: MakeConfig, monkey
 
 
 @pytest.fixture
-def few_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+def few_letters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two clean letters, so that training takes a second."""
     images_NHW, labels_N, names = glyphs.letters_clean()
     kept = np.flatnonzero(labels_N < 2)
-    monkeypatch.setattr(glyphs, "letters_clean", lambda: (images_NHW[kept], labels_N[kept], names[:2]))
+    few = Glyphs("letters_clean", lambda: (images_NHW[kept], labels_N[kept], names[:2]))
     monkeypatch.setattr(letters, "MOST_EPOCHS", 2)
+    SOURCES.register("letters_clean", few)
+    yield
+    SOURCES.unregister("letters_clean")
 
 
 @pytest.fixture

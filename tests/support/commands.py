@@ -67,8 +67,17 @@ def answer_of(main: Callable[[], None], *arguments: str) -> Answer:
 
 
 def table_lines(out: str) -> list[str]:
-    """The lines of a comparison's table as printed, its header first."""
+    """The lines of a comparison's first table as printed, its header first; a row's further lines, where a cell is
+    folded, are joined to its first."""
     lines = out.splitlines()
     rule = next(place for place, line in enumerate(lines) if line.strip("─ ") == "" and "─" in line)
-    ends = [place for place, line in enumerate(lines) if place > rule + 1 and (":" in line or "job" in line)]
-    return [line for line in (lines[rule - 1], *lines[rule + 1 : ends[0]]) if line.strip()]
+    header = lines[rule - 1]
+    rows: list[str] = []
+    for line in lines[rule + 1 :]:
+        if ":" in line:  # the next table's title, or a sentence
+            break
+        if line.strip() and line[header.index("backbone") :][:8].strip():
+            rows.append(line)
+        elif line.strip():
+            rows[-1] += f" {line.strip()}"
+    return [header, *rows]

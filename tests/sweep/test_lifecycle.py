@@ -63,7 +63,7 @@ def sweep_of(answer: Answer) -> str:
 def table(out: str) -> dict[str, list[str]]:
     """Backbone and chosen setting by strategy, as the comparison has them."""
     lines = table_lines(out)
-    starts = [lines[0].index(name) for name in ("backbone", "strategy", "setting")]
+    starts = [lines[0].index(name) for name in ("backbone", "strategy", "chosen setting")]
     words = [[line[start:].split()[0] for start in starts] for line in lines[1:]]
     return {strategy: [backbone, setting] for backbone, strategy, setting in words}
 
@@ -224,7 +224,7 @@ def test_a_value_on_the_command_line_replaces_the_grids(
     command: Command, store_uri: str, recorded: Callable[[str], list[RunRecord]], request: pytest.FixtureRequest
 ) -> None:
     words = ("sweep=quickstart", *TINY, f"tracking.uri={store_uri}", f"tracking.experiment='{request.node.name}'")
-    own = ("freeze=all", "optim.lr_scale=1", "seed=3", "data.shots=2")  # TINY's model.weights, too
+    own = ("freeze=all", "seed=3", "data.shots=2")  # TINY's model.weights, too
     answer = command(main, *words, *own)  # -m is the sweep's own
     assert answer.code == 0
     (run,) = recorded(sweep_of(answer))

@@ -66,8 +66,8 @@ def on_page(rows: Sequence[Row]) -> list[Column]:
 
 
 def in_files(rows: Sequence[Row]) -> list[Column]:
-    """Of csv and json: all, and the data set even if there is but one."""
-    return [DATASET, *(column for column in columns_of(rows) if column is not DATASET)]
+    """Of csv and json: all, in the order of registration, and the data set even if there is but one."""
+    return [DATASET, MARK, *(column for column in naming(rows) if column is not DATASET), *COLUMNS.values()]
 
 
 def on_axis(axis: str) -> list[Column]:

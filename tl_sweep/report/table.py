@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -26,15 +27,19 @@ from tl_sweep.report.formats import difference
 MOST_RUNS_NAMED = 5
 GAINS = (
     "difference to the baseline in points, by labelled images per class "
-    "(in brackets: with how many of them the baseline is as accurate)"
+    "(in parentheses: with how many of them the baseline is as accurate)"
 )
 
 
 def terminal_table(rows: Sequence[Row], columns: Sequence[Column], title: str) -> Table:
-    """A row per backbone, strategy and axis, at the setting that validation chose."""
+    """A row per backbone, strategy and axis, at the setting that validation chose. Headings are as wide as the texts
+    below them, so that these need not break."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(escape(column.title), justify="right" if column.is_number else "left", overflow="fold")
+        words = column.title.split()
+        width = max(map(len, [*words, *map(column.cell, rows)]))
+        heading = textwrap.fill(column.title, width, break_on_hyphens=False)
+        table.add_column(escape(heading), justify="right" if column.is_number else "left", overflow="fold")
     before: Task | None = None
     for row in rows:
         task = task_of(row)

@@ -24,15 +24,17 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.compare import filtered
 from tl_sweep.comparison.analysis import Question
 from tl_sweep.comparison.commands import command_of
+from tl_sweep.comparison.line import line_by_labels
 from tl_sweep.comparison.model_selection import choose
 from tl_sweep.comparison.recommendation import options_of
-from tl_sweep.comparison.study import Row, Study
+from tl_sweep.comparison.study import Gain, Row, Study
 from tl_sweep.config.schema import Config
 from tl_sweep.report.columns import in_table
 from tl_sweep.report.table import GAINS
 from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
+NONE, ALL, SCRATCH = "none (full fine-tuning)", "all (linear probe)", "scratch (from random weights)"
 STRATEGIES, SHOTS, SCALES, SEEDS = ("scratch", "none", "all"), (5, 25), (1.0, 3.0), (0, 1, 2)
 
 
@@ -99,6 +101,11 @@ def as_if(run: RunRecord, **params: str) -> RunRecord:
     """The run, as if recorded with these parameters, and a key of its own; dots are written ``__``."""
     others = {key.replace("__", "."): value for key, value in params.items()}
     return replace(run, params=run.params | others, tags=run.tags | {"key": f"{run.tags['key']} {others}"})
+
+
+def by_name(found: Study) -> dict[str, Gain]:
+    """The gains, each by its strategy as it is typed, and by what else tells it from others."""
+    return {", ".join([line.strategy, *line_by_labels(line).further]): line for line in found.gains}
 
 
 def left_out(found: Study) -> dict[str, tuple[str, ...]]:
@@ -190,7 +197,7 @@ def test_with_a_wide_margin_the_same_runs_are_equivalent(made: list[RunRecord], 
     verdict = row(study(made, tmp_path, margin=0.9), "none").vs_baseline
     assert verdict is not None
     assert verdict.verdict == "equivalent"
-    assert verdict.wording.startswith("within 90 points of scratch")
+    assert verdict.wording.startswith(f"within 90 points of {SCRATCH}; Holm's p = ")
 
 
 @pytest.mark.parametrize(
@@ -493,10 +500,10 @@ def test_what_test_finds_better_than_the_chosen_one_is_called_so(made: list[RunR
     beaten, better = row(found, "scratch"), row(found, "none")
     assert (beaten.is_best, better.better_than_best, better.indistinguishable) == (True, True, False)
     text = found.recommendations[0].text
-    assert (
-        "Significantly better than scratch on test: none, all; not chosen, since every choice is made on validation"
-        in text
+    found_better = (
+        f"Significantly better than {SCRATCH} on test: {NONE}, {ALL}; not chosen, since every choice is made on"
     )
+    assert found_better in text
     assert "significantly different" not in text
 
 
@@ -534,7 +541,7 @@ def test_how_sure_the_best_on_validation_is(made: list[RunRecord], tmp_path: Pat
     found = study(made, tmp_path)
     assert all(math.isnan(r.best_frequency) != r.is_best for r in found.rows)
     assert all(0.5 < r.best_frequency <= 1 for r in found.rows if r.is_best)
-    said = f"selection frequency of none as the best row: {row(found, 'none', 5).best_frequency:.0%} of resamples"
+    said = f"selection frequency of {NONE} as the best row: {row(found, 'none', 5).best_frequency:.0%} of resamples"
     assert any(said in sentence for sentence in found.recommendations[0].evidence)
 
 
@@ -638,7 +645,7 @@ def test_gains_by_labels_and_what_scratch_needs(made: list[RunRecord], tmp_path:
     needs = lines["all"].baseline_needs[0]
     assert needs is not None
     assert 5 < needs < 25  # scratch with 25 labels is better than frozen features with 5
-    assert "resnet18: scratch does not reach none with up to 25 labels per class, in the mean" in found.crossings
+    assert f"resnet18: {SCRATCH} does not reach {NONE} with up to 25 labels per class, in the mean" in found.crossings
 
 
 def test_lines_of_another_image_size_are_compared_with_scratch_of_that_size(
@@ -646,11 +653,12 @@ def test_lines_of_another_image_size_are_compared_with_scratch_of_that_size(
 ) -> None:
     larger = [as_if(run, data__image_size="64") for run in made]
     found = study([*made, *larger], tmp_path)
-    lines = {line.name: line for line in found.gains}
+    lines = by_name(found)
     size = made[0].params["data.image_size"]
     assert lines.keys() == {f"{name}, {px}" for name in STRATEGIES for px in (size, "64")}
     assert lines["all, 64"].baseline_needs == lines[f"all, {size}"].baseline_needs
-    assert "resnet18, 64: scratch does not reach none with up to 25 labels per class, in the mean" in found.crossings
+    sentence = f"resnet18, 64: {SCRATCH} does not reach {NONE} with up to 25 labels per class, in the mean"
+    assert sentence in found.crossings
 
 
 def test_shares_of_the_labels_are_lines_of_their_own_beside_numbers_of_them(
@@ -658,7 +666,7 @@ def test_shares_of_the_labels_are_lines_of_their_own_beside_numbers_of_them(
 ) -> None:
     share_of = {"5": "0.1", "25": "0.5"}
     shares = [as_if(run, data__shots="null", data__fraction=share_of[run.params["data.shots"]]) for run in made]
-    lines = {line.name: line for line in study([*made, *shares], tmp_path).gains}
+    lines = by_name(study([*made, *shares], tmp_path))
     assert {name: line.shots for name, line in lines.items()} == {
         **dict.fromkeys(STRATEGIES, ("5", "25")),
         **{f"{name}, shares": ("0.1", "0.5") for name in STRATEGIES},
@@ -790,7 +798,7 @@ def test_gains_are_a_table_on_the_terminal_and_in_markdown(call: Callable[..., A
     assert "difference to the baseline in points, by labelled images per class" in call().out
     gains = call("format=md").out.split(f"{GAINS}:\n\n")[1].splitlines()
     assert gains[0] == "| backbone | strategy | 5 | 25 |"
-    assert gains[2].startswith("| resnet18 | none | +")
+    assert gains[2].startswith(f"| resnet18 | {NONE} | +")
     assert re.search(r" \(\d+\) \|", gains[3])
 
 

@@ -157,11 +157,12 @@ def test_the_gravest_is_said_first() -> None:
     one = cell()
     tried = rates({1.0: 0.5, 2.0: 0.6, 3.0: 0.7}, 3.0)
     rising = curve([0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
-    useless = "frozen features are no better on validation than"
+    useless = "on validation its frozen features are no better than"
     (control,) = choose([run("all", control="random features")])
-    assert diagnose(one, rising, tried, [one], control) == f"wrong source: {useless} all (random features)"
+    no_help = f"the source does not help: {useless} all (linear probe, random features)"
+    assert diagnose(one, rising, tried, [one], control) == no_help
     (baseline,) = choose([run("my own", freeze__pretrained="false")])
-    enough = f"wrong source, or labels enough without one: {useless} my own"
+    enough = f"the source does not help, or there are labels enough without one: {useless} my own"
     assert diagnose(one, rising, tried, [one], baseline) == enough
     assert diagnose(one, rising, tried, [one], None).startswith("the rate may be too low: the largest of 3 tried")
 
@@ -170,10 +171,12 @@ def test_the_gravest_is_said_first() -> None:
 
 
 def line(strategy: str, accuracies: dict[str, float]) -> Gain:
+    """strategy: with its source, if it has one: ``none, letters``."""
     intervals = tuple(Interval(acc, acc - 0.01, acc + 0.01) for acc in accuracies.values())
     kinds = {"scratch": "baseline", "my own": "baseline", "none": "fine-tuning", "all": "frozen features"}
-    kind = kinds.get(strategy.partition(", ")[0], "")
-    return Gain("digits", "resnet18", strategy, tuple(accuracies), intervals, (None,) * len(accuracies), kind=kind)
+    name, _, source = strategy.partition(", ")
+    what = ("digits", "resnet18", name, f"{name} (in words)", source)
+    return Gain(*what, tuple(accuracies), intervals, (None,) * len(accuracies), kind=kinds.get(name, ""))
 
 
 def test_labels_that_match_lie_between_two_that_were_tried() -> None:
@@ -201,17 +204,17 @@ def test_the_lead_is_that_of_the_best_line_alone() -> None:
 @pytest.mark.parametrize(
     ("scratch", "words"),
     [
-        ({"5": 0.1, "10": 0.2, "all": 0.3}, "does not reach none with up to all labels"),
-        ({"5": 0.1, "10": 0.2, "all": 0.9}, "reaches none between 10 and all labels"),
-        ({"5": 0.1, "10": 0.9, "all": 0.9}, "reaches none between 5 and 10 labels per class"),
-        ({"5": 0.9, "10": 0.9, "all": 0.9}, "is ahead of none at every number of labels, from 5 on"),
-        ({"5": 0.9, "10": 0.1, "all": 0.9}, "reaches none between 10 and all labels"),
+        ({"5": 0.1, "10": 0.2, "all": 0.3}, "does not reach none (in words) with up to all labels"),
+        ({"5": 0.1, "10": 0.2, "all": 0.9}, "reaches none (in words) between 10 and all labels"),
+        ({"5": 0.1, "10": 0.9, "all": 0.9}, "reaches none (in words) between 5 and 10 labels per class"),
+        ({"5": 0.9, "10": 0.9, "all": 0.9}, "is ahead of none (in words) at every number of labels, from 5 on"),
+        ({"5": 0.9, "10": 0.1, "all": 0.9}, "reaches none (in words) between 10 and all labels"),
     ],
     ids=["never", "late", "early", "always", "for good"],
 )
 def test_where_scratch_catches_up(scratch: dict[str, float], words: str) -> None:
     lines = [line("scratch", scratch), line("none", {"5": 0.5, "10": 0.6, "all": 0.7})]
-    assert crossings(lines) == (f"resnet18: scratch {words}, in the mean",)
+    assert crossings(lines) == (f"resnet18: scratch (in words) {words}, in the mean",)
 
 
 def test_each_of_two_baselines_catches_up_by_itself() -> None:
@@ -221,16 +224,14 @@ def test_each_of_two_baselines_catches_up_by_itself() -> None:
         line("none", {"5": 0.5, "10": 0.6}),
     ]
     assert crossings(lines) == (
-        "resnet18: scratch does not reach none with up to 10 labels per class, in the mean",
-        "resnet18: my own reaches none between 5 and 10 labels per class, in the mean",
+        "resnet18: scratch (in words) does not reach none (in words) with up to 10 labels per class, in the mean",
+        "resnet18: my own (in words) reaches none (in words) between 5 and 10 labels per class, in the mean",
     )
 
 
 def test_from_where_on_fine_tuning_beats_frozen_features_of_the_same_source() -> None:
     lines = [line("none, letters", {"5": 0.5, "10": 0.9}), line("all, letters", {"5": 0.6, "10": 0.7})]
-    expected = (
-        "fine-tuning (none) reaches frozen features (all, letters) between 5 and 10 labels per class, in the mean"
-    )
+    expected = "none (in words), letters reaches all (in words), letters between 5 and 10 labels per class, in the mean"
     assert crossings(lines) == (f"resnet18: {expected}",)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 from browser import Browser
-from make_study import CLASSES, HOSTILE, make_study
+from make_study import CLASSES, HOSTILE, LABELS, make_study
 
+from tl_sweep.comparison.line import Line
 from tl_sweep.comparison.study import Comparison, Interval, Row, Study
-from tl_sweep.report.catalogue import catalogue_of
 from tl_sweep.report.charts import charts_of
 from tl_sweep.report.drawing import COLOURS, GRAY, Palette, plain
+from tl_sweep.report.menus import menus_of
 from tl_sweep.report.page import render
 
 MOST_BYTES = 6_000_000
@@ -192,21 +193,21 @@ def test_a_study_of_nothing_is_a_page(study: Study) -> None:
 def test_figures_are_what_plotly_takes(study: Study) -> None:
     from plotly.graph_objects import Figure
 
-    for chart in charts_of(study, catalogue_of(study)):
+    for chart in charts_of(study, menus_of(study)):
         for figure in chart.figures.values():
             Figure(figure)  # raises ValueError where a property does not exist
 
 
 def test_scratch_of_each_panel_is_beside_the_others(study: Study) -> None:
-    charts = {chart.name: chart for chart in charts_of(study, catalogue_of(study))}
+    charts = {chart.name: chart for chart in charts_of(study, menus_of(study))}
     assert set(charts["curves"].figures) == {f"{task}|{backbone}" for task in range(4) for backbone in range(2)}
     for figure in charts["curves"].figures.values():
-        assert [trace["name"] for trace in figure["data"]] == ["none", "early", "scratch"]
+        assert [trace["name"] for trace in figure["data"]] == [LABELS[name] for name in ("none", "early", "scratch")]
         assert figure["data"][-1]["line"] == {"color": GRAY, "dash": "dash", "width": 3}
 
 
 def test_all_labels_come_last(study: Study) -> None:
-    (labels,) = (chart for chart in charts_of(study, catalogue_of(study)) if chart.name == "labels")
+    (labels,) = (chart for chart in charts_of(study, menus_of(study)) if chart.name == "labels")
     layout = labels.figures["0|0"]["layout"]
     assert layout["xaxis"]["ticktext"] == ["5", "10", "25", "all"]
     (lead,) = layout["shapes"]
@@ -214,18 +215,25 @@ def test_all_labels_come_last(study: Study) -> None:
     assert [note["text"] for note in layout["annotations"]] == ["the baseline needs 17"]
 
 
+def drawn(strategy: str, *further: str, kind: str = "") -> Line:
+    return Line(strategy, f"{strategy} (in words)", "baseline" if strategy == "scratch" else kind, further)
+
+
 def test_sources_of_a_strategy_share_its_colour_and_differ_in_dash() -> None:
-    palette = Palette(["none, letters", "none, letters_clean", "early, letters", "scratch"], ["scratch"])
-    one, other = palette.line("none, letters"), palette.line("none, letters_clean")
-    assert one["line"]["color"] == other["line"]["color"] != palette.colour("early, letters")
+    poor, rich, early = drawn("none", "letters_clean"), drawn("none", "letters"), drawn("early", "letters")
+    palette = Palette([poor, rich, early, drawn("scratch")])
+    one, other = palette.line(poor), palette.line(rich)
+    assert one["line"]["color"] == other["line"]["color"] != palette.colour(early)
+    assert (one["name"], other["name"]) == ("none (in words), letters_clean", "none (in words), letters")
     assert one["line"]["dash"] != other["line"]["dash"]
 
 
 def test_baselines_are_gray_whatever_they_are_called_and_come_last() -> None:
-    palette = Palette(["scratch", "none", "my own"], ["scratch", "my own"])
-    assert palette.colour("scratch") == palette.colour("my own") == GRAY != palette.colour("none")
-    assert palette.line("scratch")["line"]["dash"] != palette.line("my own")["line"]["dash"]
-    assert min(["scratch", "my own", "none"], key=palette.order) == "none"
+    scratch, own, none = drawn("scratch"), drawn("my own", kind="baseline"), drawn("none")
+    palette = Palette([scratch, none, own])
+    assert palette.colour(scratch) == palette.colour(own) == GRAY != palette.colour(none)
+    assert palette.line(scratch)["line"]["dash"] != palette.line(own)["line"]["dash"]
+    assert min([scratch, own, none], key=palette.order) == none
 
 
 @pytest.mark.parametrize("colour", [*COLOURS, GRAY])
@@ -411,7 +419,10 @@ def test_charts_follow_the_selection(page: Browser, study: Study) -> None:
     assert plot["data"][0]["y"][-1] == pytest.approx(row.curve[-1].val_loss, rel=1e-3)
     assert plot["layout"]["yaxis"]["title"]["text"] == "validation loss, nats"
     label = page.run("return document.querySelector('#chart-curves .plot').getAttribute('aria-label')")
-    assert "trees · shots=all; resnet18; lines: none, early, scratch" in label
+    assert (
+        f"trees · shots=all; resnet18; lines: {', '.join(LABELS[name] for name in ('none', 'early', 'scratch'))}"
+        in label
+    )
 
 
 def test_a_chart_can_be_read_as_a_table(page: Browser, study: Study) -> None:
@@ -426,7 +437,7 @@ def test_a_chart_can_be_read_as_a_table(page: Browser, study: Study) -> None:
     assert (row.backbone, row.strategy, row.axes) == ("resnet18", "none", (("data.shots", "5"),))
     acc, rate = row.test_acc, row.rates[0]
     interval = f"{100 * acc.estimate:.1f} ({100 * acc.low:.1f} to {100 * acc.high:.1f})"
-    assert [cells[0] for cells in first] == ["none"] * 5 + [HOSTILE[0]]
+    assert [cells[0] for cells in first] == [LABELS["none"]] * 5 + [HOSTILE[0]]
     assert [float(value) for value in first[2][1:]] == [rate.lr, pytest.approx(100 * rate.val_acc, abs=0.006)]
     assert first[3][1] == "resnet18"
     assert [float(value) for value in first[3][2:]] == pytest.approx([row.seconds, 100 * acc.estimate], rel=1e-3)
@@ -442,7 +453,7 @@ def test_names_are_text_wherever_they_are_shown(page: Browser) -> None:
     ticks = page.run(
         "return [...document.querySelectorAll('#chart-confusion .ytick text')].map((text) => text.textContent)"
     )
-    assert ticks == [name if len(name) <= 24 else f"{name[:23]}…" for name in CLASSES]
+    assert ticks == [name if len(name) <= 32 else f"{name[:31]}…" for name in CLASSES]
     assert page.run("return document.querySelectorAll('#chart-confusion .ytick tspan[style*=bold]').length") == 0
     said = page.run("return [...document.querySelectorAll('#mistakes li')].map((card) => card.textContent)")
     assert said[0] == f"{HOSTILE[1]}99.8 % sure; it is{HOSTILE[0]}train/{HOSTILE[0]}/0000.jpg"

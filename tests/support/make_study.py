@@ -32,7 +32,7 @@ BACKBONES = ("resnet18", "vgg16_bn")
 STRATEGIES = ("none", "early", "all", "scratch")
 SHOTS = ("5", "10", "25", "null")
 HOSTILE = ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<b>x</b>", "a&lt;b 'q' \"q\"", "$x$ %{x}")
-CLASSES = (*HOSTILE, "oak", "pine", "birch")
+CLASSES = (*HOSTILE, "oak", "pine", "birch", "a tree whose name is longer than an axis has room for")
 LABELS = {name: f"{name} ({label})" for name, label in OLDER.items()}
 BETTER = {"none": 0.13, "early": 0.12, "all": 0.10, "scratch": 0.0}
 
@@ -216,10 +216,13 @@ def _gain(backbone: str, strategy: str, rows: Sequence[Row]) -> Gain:
         "trees",
         backbone,
         strategy,
+        LABELS[strategy],
+        "",
         shots,
         tuple(row.test_acc for row in line),
         tuple(None if row.vs_baseline is None else row.vs_baseline.difference for row in line),
         (None,) * len(line) if strategy == "scratch" else (17.3, *[None] * (len(line) - 1)),
+        kind=line[0].kind,
     )
 
 

@@ -86,8 +86,10 @@ def diagnose(
     task: the cells that were asked the same, this one among them. as_good: what does as well without this source.
     """
     if as_good is not None:
-        or_enough = ", or labels enough without one" if as_good.is_baseline else ""
-        return f"wrong source{or_enough}: frozen features are no better on validation than {as_good.strategy}"
+        or_enough = ", or there are labels enough without one" if as_good.is_baseline else ""
+        return (
+            f"the source does not help{or_enough}: on validation its frozen features are no better than {as_good.label}"
+        )
     edge = edge_of(rates)
     if edge:
         what, remedy = ("low", "higher") if edge == "largest" else ("high", "lower")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from statistics import fmean
 
+from tl_sweep.comparison.line import Line, line_by_labels, line_of, source_of
 from tl_sweep.comparison.model_selection import WEIGHTS
 from tl_sweep.comparison.study import FEATURES, TUNING, Axes, Gain, Row
 from tl_sweep.config.keys import keys_with
@@ -21,19 +22,18 @@ Where = tuple[str, str, Axes]  # of lines that are compared: data set, backbone,
 
 def gains(rows: Sequence[Row]) -> tuple[Gain, ...]:
     """A line per backbone, strategy, source and whatever else the data varies in, by its number of labels."""
-    lines: dict[tuple[Where, str], dict[str, Row]] = defaultdict(dict)
+    lines: dict[tuple[Where, Line], dict[str, Row]] = defaultdict(dict)
     for row in rows:
         values = {key: value for key, value in row.axes if key in LABELS}
         task = tuple(axis for axis in row.axes if axis[0] not in (*LABELS, WEIGHTS))
-        name = name_of(row.strategy, [axis for axis in row.axes if axis[0] == WEIGHTS])
         for key, value in values.items():
             others = {other for name, other in values.items() if name != key}
             if others <= {"null"}:  # all labels stand on both lines, where numbers and shares of labels vary
                 kind = ((key, "shares"),) if others and key == LABELS[1] else ()
                 labels = ALL if value == "null" else value
-                lines[(row.dataset, row.backbone, (*task, *kind)), name][labels] = row
+                lines[(row.dataset, row.backbone, (*task, *kind)), line_of(row)][labels] = row
     long_enough = {key: line for key, line in lines.items() if len(line) > 1}
-    plain = {key: _gain(*key, line) for key, line in long_enough.items()}
+    plain = {key: _gain(key[0], line) for key, line in long_enough.items()}
     val_acc = {key: fmean(row.val_acc for row in line.values()) for key, line in long_enough.items()}
     ranked = sorted((key for key, line in plain.items() if line.is_baseline), key=lambda key: val_acc[key])
     best = {key[0]: plain[key] for key in ranked}  # of several baselines the one that validation finds best
@@ -51,28 +51,26 @@ def _where(line: Gain) -> Where:
 
 def _needs(line: Gain, baseline: Gain | None) -> tuple[float | None, ...]:
     """With how many labels per class the baseline is as good as ``line`` is with each of its numbers of them."""
-    if baseline is None or baseline.strategy == line.strategy:
+    if baseline is None or line_by_labels(baseline) == line_by_labels(line):
         return (None,) * len(line.shots)
     return tuple(labels_that_match(baseline, acc.estimate) for acc in line.test_acc)
 
 
-def name_of(strategy: str, axes: Sequence[tuple[str, str]]) -> str:
-    """``all, letters_clean``: a strategy with whatever else tells its line from others; no source is not told."""
-    return ", ".join([strategy, *(value for _, value in axes if value != "–")])
-
-
-def _gain(where: Where, strategy: str, line: dict[str, Row]) -> Gain:
+def _gain(where: Where, line: dict[str, Row]) -> Gain:
     dataset, backbone, task = where
     shots = sorted(line, key=number_of)
+    one = line[shots[0]]
     return Gain(
         dataset,
         backbone,
-        strategy,
+        one.strategy,
+        one.strategy_label,
+        source_of(one),
         tuple(shots),
         tuple(line[labels].test_acc for labels in shots),
         tuple(None if (comparison := line[labels].vs_baseline) is None else comparison.difference for labels in shots),
         task=task,
-        kind=next(iter(line.values())).kind,
+        kind=one.kind,
     )
 
 
@@ -87,10 +85,9 @@ def crossings(lines: Sequence[Gain]) -> tuple[str, ...]:
         for line in same:
             tuned = _tuned_beside(line, same)
             if line.kind == FEATURES and tuned is not None:
-                what = f"{subject}: fine-tuning ({tuned.strategy.partition(', ')[0]})"
-                said.append(_crossing(what, tuned, f"frozen features ({line.strategy})", line))
+                said.append(_crossing(subject, tuned, line))
         said += [
-            _crossing(f"{subject}: {baseline.strategy}", baseline, line.strategy, line)
+            _crossing(subject, baseline, line)
             for baseline in same
             for line in same
             if baseline.is_baseline and not line.is_baseline
@@ -99,17 +96,18 @@ def crossings(lines: Sequence[Gain]) -> tuple[str, ...]:
 
 
 def _tuned_beside(line: Gain, others: Sequence[Gain]) -> Gain | None:
-    """The fine-tuning of the same source, else of no source that is told."""
-    tuned = {other.strategy.partition(", ")[2]: other for other in others[::-1] if other.kind == TUNING}
-    return tuned.get(line.strategy.partition(", ")[2], tuned.get(""))
+    """The fine-tuning of the same source, else of one that is not named."""
+    tuned = {other.source: other for other in others[::-1] if other.kind == TUNING}
+    return tuned.get(line.source, tuned.get(""))
 
 
-def _crossing(what: str, ours: Gain, than: str, other: Gain) -> str:
+def _crossing(subject: str, ours: Gain, other: Gain) -> str:
     """Where the mean test accuracy of ``ours`` first reaches that of ``other`` and stays there; empty where they have
     fewer than two numbers of labels in common."""
     shots = [labels for labels in ours.shots if labels in other.shots]
     if len(shots) < 2:
         return ""
+    what, than = f"{subject}: {_name(ours)}", _name(other)
     ahead = [accuracy_at(ours, labels) >= accuracy_at(other, labels) for labels in shots]
     if all(ahead):
         return f"{what} is ahead of {than} at every number of labels, from {shots[0]} on, in the mean"
@@ -117,6 +115,11 @@ def _crossing(what: str, ours: Gain, than: str, other: Gain) -> str:
         return f"{what} does not reach {than} with up to {_labels(shots[-1])}, in the mean"
     place = max(place for place, (before, after) in enumerate(pairwise(ahead)) if after and not before)
     return f"{what} reaches {than} between {shots[place]} and {_labels(shots[place + 1])}, in the mean"
+
+
+def _name(line: Gain) -> str:
+    """Without what all lines beside it share."""
+    return ", ".join(filter(None, [line.strategy_label, line.source]))
 
 
 def labels_that_match(line: Gain, target: float) -> float | None:

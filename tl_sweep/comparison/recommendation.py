@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tl_sweep.comparison.commands import command_of
 from tl_sweep.comparison.diagnosis import good_rates
+from tl_sweep.comparison.line import line_of
 from tl_sweep.comparison.model_selection import FEWEST_SEEDS, WEIGHTS, Cell
 from tl_sweep.comparison.ranking import ranking_of
 from tl_sweep.comparison.study import Comparison, Interval, Recommendation, Row, TimeToBaseline
-from tl_sweep.comparison.task import line_of, task_of
+from tl_sweep.comparison.task import task_of
 from tl_sweep.tracking.names import Tag
 
 RARE = 0.5  # a selection frequency below which another choice is the likelier one
@@ -64,7 +65,7 @@ def recommend(rows: Mapping[Cell, Row]) -> Recommendation:
 def name_in(row: Row, rows: Collection[Row]) -> str:
     """What tells it from the others that were asked the same: strategy, source, backbone where there are several."""
     several = len({other.backbone for other in rows}) > 1
-    return f"{row.backbone} {line_of(row)}" if several else line_of(row)
+    return f"{row.backbone} {line_of(row).name}" if several else line_of(row).name
 
 
 def options_of(cell: Cell) -> str:

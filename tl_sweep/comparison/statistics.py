@@ -23,7 +23,7 @@ from scipy import stats
 from tl_sweep.comparison.study import Interval, SampleSize
 
 LEVEL = 0.05  # of every test; intervals cover 1 - LEVEL
-POWER = 0.8  # with which "more seeds would tell"
+POWER = 0.8  # of the sample sizes that are said to be needed
 NORMAL = float(stats.norm.ppf(1 - LEVEL / 2))  # 1.96
 MOST_SEEDS = 200
 MOST_IMAGES = 1_000_000
@@ -164,7 +164,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def needed_sample_size(effects: Effects, size: float, tests: int = 1) -> SampleSize:
-    """What it takes to tell a difference of ``size`` in 8 of 10 such studies, going by these variances.
+    """What makes a difference of ``size`` significant in 8 of 10 such studies, going by these variances.
 
     tests: in the family; the first step of Holm's procedure asks for the level over their number. The degrees of
     freedom are those of the expected mean squares.

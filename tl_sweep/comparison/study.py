@@ -187,14 +187,16 @@ class Row:
 class Gain:
     """A strategy's lead over the baseline of the same backbone, by labelled images per class (``all`` comes last).
 
-    strategy: with its source, where sources vary. kind: see ``Row``. task: what else of the data varies, e.g. the image
-    size. baseline_needs: with how many labels per class the baseline reaches the same test accuracy, between two that
-    were tried; None: with none of those that were tried.
+    strategy, strategy_label, kind: see ``Row``. source: its weights, where sources vary. task: what else of the data
+    varies, e.g. the image size. baseline_needs: with how many labels per class the baseline reaches the same test
+    accuracy, between two that were tried; None: with none of those that were tried.
     """
 
     dataset: str
     backbone: str
     strategy: str
+    strategy_label: str
+    source: str
     shots: tuple[str, ...]
     test_acc: tuple[Interval, ...]
     gains: tuple[Interval | None, ...]
@@ -205,11 +207,6 @@ class Gain:
     @property
     def is_baseline(self) -> bool:
         return self.kind == BASELINE
-
-    @property
-    def name(self) -> str:
-        """What tells it from the others of its data set and backbone."""
-        return ", ".join([self.strategy, *(value for _, value in self.task)])
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
-"""What backbones and strategies were asked, and the names of rows in it."""
+"""What backbones and strategies are compared on: a data set, and how much of it is labelled."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tl_sweep.comparison.label_efficiency import ALL, LABELS, name_of
+from tl_sweep.comparison.label_efficiency import ALL, LABELS
 from tl_sweep.comparison.model_selection import WEIGHTS
 from tl_sweep.comparison.study import Axes, Row
 
 
 @dataclass(frozen=True)
 class Task:
-    """What backbones and strategies were asked: a data set and so many labels."""
+    """Rows of one task are compared with each other. axes: what of the data varies, with its value: ``data.shots``."""
 
     dataset: str
     axes: Axes
@@ -34,8 +34,3 @@ def shown(key: str, value: str) -> str:
 def task_of(row: Row) -> Task:
     """All of its axes but the source, which the baseline does not have."""
     return Task(row.dataset, tuple(axis for axis in row.axes if axis[0] != WEIGHTS))
-
-
-def line_of(row: Row) -> str:
-    """The strategy, with its source where sources vary."""
-    return name_of(row.strategy, [axis for axis in row.axes if axis[0] == WEIGHTS])

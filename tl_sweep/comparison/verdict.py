@@ -84,7 +84,7 @@ def mirrored(comparison: Comparison, ours: Cell) -> Comparison:
     """The same comparison as the other side has it; ``ours`` is the side that it was made for."""
     seen, opposite = comparison.difference, {"better": "worse", "worse": "better"}
     verdict = opposite.get(comparison.verdict, comparison.verdict)
-    wording = f"{verdict or 'no verdict'}, seen from {ours.strategy}: {comparison.wording}"
+    wording = f"{verdict or 'no verdict'}, seen from {ours.label}: {comparison.wording}"
     return replace(
         comparison, difference=Interval(-seen.estimate, -seen.high, -seen.low), verdict=verdict, wording=wording
     )
@@ -115,7 +115,7 @@ def adjusted_verdicts(family: Sequence[PairedDifference], margin: float) -> dict
 def _on_methods(pair: PairedDifference, tests: int, margin: float) -> Comparison:
     """tests: in the family; the pair's p-values are adjusted for it."""
     assert pair.effects is not None
-    other = pair.other.strategy
+    other = pair.other.label
     if pair.p_not_equivalent < LEVEL:
         return _comparison(pair, pair.p_not_equivalent, "equivalent", f"within {_points(margin)} of {other}")
     if pair.p < LEVEL:
@@ -133,13 +133,13 @@ def _on_methods(pair: PairedDifference, tests: int, margin: float) -> Comparison
 
 def _comparison(pair: PairedDifference, p: float, verdict: str, wording: str) -> Comparison:
     seeds = f"{pair.num_seeds} seeds" + (" in common" if pair.num_seeds < len(pair.ours.runs) else "")
-    return Comparison(pair.difference, p, verdict, f"{wording} (Holm's p = {p:.2g}, {seeds})")
+    return Comparison(pair.difference, p, verdict, f"{wording}; Holm's p = {p:.2g}, {seeds}")
 
 
 def _on_networks(pair: PairedDifference) -> Comparison:
     """Of one or two seeds: no verdict, but with one an exact test of these two networks."""
     if pair.num_seeds == 0:
-        return Comparison(pair.difference, math.nan, "", f"no seed in common with {pair.other.strategy}")
+        return Comparison(pair.difference, math.nan, "", f"no seed in common with {pair.other.label}")
     if pair.num_seeds == 1:
         different = "differ" if pair.p < LEVEL else "do not differ"
         wording = (

@@ -88,6 +88,7 @@ DATASET = of_row("dataset", "data set", "", "what was learned", group="", kind="
 BACKBONE = of_row("backbone", "backbone", "", "the network", group="", kind="text")
 STRATEGY = of_row("strategy_label", "strategy", "", "which part of it was trained, and how", group="", kind="name")
 TYPED = of_row("strategy", "freeze", "", "the strategy as it is typed", kind="text")
+KIND = of_row("kind", "kind", "", "baseline, control, frozen features or fine-tuning, by what was trained", kind="text")
 MARK = Column(
     "mark",
     "mark",
@@ -280,5 +281,5 @@ CHOICE = (
         kind="prose",
     ),
 )
-for _column in (TYPED, *ACCURACY, *AGAINST, *COST, *CHOICE):
+for _column in (TYPED, KIND, *ACCURACY, *AGAINST, *COST, *CHOICE):
     COLUMNS.register(_column.key, _column)

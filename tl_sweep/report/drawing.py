@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from tl_sweep.comparison.line import Line
+
 Figure = dict[str, Any]
 
 GRAY = "#858c96"
@@ -33,46 +35,39 @@ def in_percent(share: float) -> float | None:
 
 
 class Palette:
-    """A colour and a symbol for each strategy, a dash for each source, the same in all charts.
+    """A colour and a symbol for each strategy, a dash for each source, the same in all charts. Baselines are gray."""
 
-    Baselines are gray. names: of lines, a strategy or ``strategy, source``. baselines: the strategies that are ones.
-    """
+    def __init__(self, lines: Iterable[Line]) -> None:
+        found = set(lines)
+        self._baselines = sorted({line.strategy for line in found if line.is_baseline})
+        others = {line.strategy for line in found} - {*KNOWN, *self._baselines}
+        self._strategies = [*KNOWN, *sorted(others), *self._baselines]
+        self._further = sorted({line.further for line in found})
 
-    def __init__(self, names: Iterable[str], baselines: Iterable[str]) -> None:
-        parts = [name.partition(", ") for name in names]
-        self._baselines = sorted(set(baselines))
-        others = {strategy for strategy, _, _ in parts} - {*KNOWN, *self._baselines}
-        self._strategies = [*KNOWN, *sorted(others)]
-        self._sources = sorted({source for _, _, source in parts})
+    def colour(self, line: Line) -> str:
+        return GRAY if line.is_baseline else COLOURS[self._place(line) % len(COLOURS)]
 
-    def colour(self, name: str) -> str:
-        return GRAY if _strategy(name) in self._baselines else COLOURS[self._place(name) % len(COLOURS)]
-
-    def line(self, name: str) -> Figure:
-        """A trace of the line ``name``, without data."""
-        colour, dash = self.colour(name), DASHES[self._sources.index(name.partition(", ")[2]) % len(DASHES)]
-        symbol, width = SYMBOLS[self._place(name) % len(SYMBOLS)], 2
-        if _strategy(name) in self._baselines:
+    def line(self, line: Line) -> Figure:
+        """A trace of ``line``, without data."""
+        colour, dash = self.colour(line), DASHES[self._further.index(line.further) % len(DASHES)]
+        symbol, width = SYMBOLS[self._place(line) % len(SYMBOLS)], 2
+        if line.is_baseline:
             symbol, width = "x", 3
-            dash = BASELINE_DASHES[self._baselines.index(_strategy(name)) % len(BASELINE_DASHES)]
+            dash = BASELINE_DASHES[self._baselines.index(line.strategy) % len(BASELINE_DASHES)]
         return {
             "type": "scatter",
             "mode": "lines+markers",
-            "name": plain(name),
+            "name": plain(line.name),
             "line": {"color": colour, "dash": dash, "width": width},
             "marker": {"color": colour, "symbol": symbol, "size": 8},
         }
 
-    def order(self, name: str) -> tuple[int, str]:
+    def order(self, line: Line) -> tuple[int, tuple[str, ...]]:
         """Baselines come last."""
-        return self._place(name), name
+        return self._place(line), line.further
 
-    def _place(self, name: str) -> int:
-        return [*self._strategies, *self._baselines].index(_strategy(name))
-
-
-def _strategy(name: str) -> str:
-    return name.partition(", ")[0]
+    def _place(self, line: Line) -> int:
+        return self._strategies.index(line.strategy)
 
 
 def ticks(names: Sequence[str], **axis: Any) -> Figure:

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tl_sweep.comparison.label_efficiency import ALL, accuracy_at, amount, leads, number_of
+from tl_sweep.comparison.line import line_by_labels, line_of
 from tl_sweep.comparison.study import Gain, Interval, Row
-from tl_sweep.comparison.task import line_of
 from tl_sweep.report.columns import TEST_ACC
 
 
@@ -27,7 +27,7 @@ def strategies(rows: Sequence[Row], path: Path) -> None:
             axes.barh(height, value, color=colour, alpha=0.35)
             axes.errorbar(value, height, xerr=spread, color=colour, capsize=3)
             axes.text(1, height, f"{value:.1f}", va="center", fontsize=9)
-        axes.set_yticks(range(len(ranked)), [line_of(row) for row in ranked])
+        axes.set_yticks(range(len(ranked)), [line_of(row).name for row in ranked])
         axes.set(title=backbone, xlabel=TEST_ACC.title, xlim=(0, 100))
     figure.savefig(path, dpi=110)
 
@@ -44,7 +44,8 @@ def labels(lines: Sequence[Gain], path: Path) -> None:
         acc, spread = zip(*map(_percent_with_errors, line.test_acc), strict=True)
         x = [places[shot] for shot in line.shots]
         colour = "tab:gray" if line.is_baseline else None
-        name = f"{line.backbone} {line.name}" if len({other.backbone for other in lines}) > 1 else line.name
+        several = len({other.backbone for other in lines}) > 1
+        name = " ".join([*([line.backbone] if several else []), line_by_labels(line).name])
         bars = axes.errorbar(
             x, acc, yerr=np.concatenate(spread, axis=1), marker="o", capsize=3, label=name, color=colour
         )

@@ -9,14 +9,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from tl_sweep.comparison.line import line_of
 from tl_sweep.comparison.study import Row, Study
-from tl_sweep.comparison.task import line_of, task_of
-from tl_sweep.report.catalogue import Catalogue, catalogue_of
+from tl_sweep.comparison.task import task_of
 from tl_sweep.report.charts import Chart, charts_of, palette_of
 from tl_sweep.report.column import Column
 from tl_sweep.report.columns import naming, on_page
 from tl_sweep.report.drawing import number
 from tl_sweep.report.formats import one_digit
+from tl_sweep.report.menus import Menus, menus_of
 from tl_sweep.report.table import GAINS, transfer_table
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -33,8 +34,8 @@ def render(study: Study) -> str:
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    catalogue, columns = catalogue_of(study), on_page(study.rows)
-    charts = charts_of(study, catalogue)
+    menus, columns = menus_of(study), on_page(study.rows)
+    charts = charts_of(study, menus)
     scripts = [get_plotlyjs(), *((TEMPLATES / name).read_text() for name in ("table.js", "charts.js"))]
     return environment.get_template("page.html.j2").render(
         study=study,
@@ -47,10 +48,10 @@ def render(study: Study) -> str:
         line_of=line_of,
         margin=f"{100 * study.margin:g} point{'s' if study.margin != 0.01 else ''}",
         charts=charts,
-        catalogue=catalogue,
+        menus=menus,
         leading=leading_row(study.rows),
         task_of=task_of,
-        data=data_of(charts, catalogue),
+        data=data_of(charts, menus),
         css=Markup((TEMPLATES / "page.css").read_text()),
         scripts=[Markup(script) for script in scripts],
         hashes=" ".join(f"'sha256-{digest(script)}'" for script in scripts),
@@ -67,25 +68,25 @@ def digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def data_of(charts: Sequence[Chart], catalogue: Catalogue) -> dict[str, Any]:
+def data_of(charts: Sequence[Chart], menus: Menus) -> dict[str, Any]:
     """What the page's script is given: the charts, what can be selected, and the mistakes of the detailed rows."""
     pictures: dict[str, int] = {}
     details = [
         {
-            "task": catalogue.tasks.index(task_of(row)),
-            "backbone": catalogue.backbones.index(row.backbone),
-            "label": line_of(row),
+            "task": menus.tasks.index(task_of(row)),
+            "backbone": menus.backbones.index(row.backbone),
+            "label": line_of(row).name,
             "val_acc": number(row.val_acc),
             "mistakes": mistakes_of(row, pictures),
             "note": "" if row.mistakes else NO_MISTAKE if row.is_best else NOT_KEPT,
         }
-        for row in catalogue.details
+        for row in menus.details
     ]
     return {
         "charts": [
             {"name": chart.name, "by": chart.by, "choices": chart.choices, "figures": chart.figures} for chart in charts
         ],
-        "tasks": [catalogue.datasets.index(task.dataset) for task in catalogue.tasks],
+        "tasks": [menus.datasets.index(task.dataset) for task in menus.tasks],
         "details": details,
         "pictures": list(pictures),
     }

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tl_sweep.comparison.label_efficiency import amount, number_of
+from tl_sweep.comparison.line import line_by_labels
 from tl_sweep.comparison.study import Gain, Row, Study
 from tl_sweep.comparison.task import Task, task_of
 from tl_sweep.report.column import TABLES, Column
@@ -57,7 +58,12 @@ def transfer_table(study: Study) -> tuple[list[str], list[list[str]]]:
     shots = sorted({labels for line in lines for labels in line.shots}, key=number_of)
     several = len({line.dataset for line in lines}) > 1
     body = [
-        [*([line.dataset] if several else []), line.backbone, line.name, *(_gain(line, labels) for labels in shots)]
+        [
+            *([line.dataset] if several else []),
+            line.backbone,
+            line_by_labels(line).name,
+            *(_gain(line, labels) for labels in shots),
+        ]
         for line in lines
     ]
     names = [*([DATASET] if several else []), BACKBONE, STRATEGY]

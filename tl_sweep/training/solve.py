@@ -1,4 +1,4 @@
-"""A linear head on frozen features, solved: multinomial logistic regression with an L2 penalty chosen on validation."""
+"""A linear head on frozen features: multinomial logistic regression by L-BFGS, its L2 penalty chosen on validation."""
 
 from __future__ import annotations
 

@@ -6,31 +6,30 @@ from there. Colours of text, paper and grid are the page's, since they depend on
 
 from __future__ import annotations
 
+from tl_sweep.comparison.line import line_by_labels, line_of
 from tl_sweep.comparison.study import Study
-from tl_sweep.comparison.task import line_of
-from tl_sweep.report.catalogue import Catalogue
 from tl_sweep.report.charts.accuracy import cost, heat_maps
 from tl_sweep.report.charts.chart import Chart
 from tl_sweep.report.charts.confusion import confusions
 from tl_sweep.report.charts.labels import labels
 from tl_sweep.report.charts.training import curves, rates
 from tl_sweep.report.drawing import Palette
+from tl_sweep.report.menus import Menus
 
 
 def palette_of(study: Study) -> Palette:
-    names = [*map(line_of, study.rows), *(gain.name for gain in study.gains)]
-    return Palette(names, {row.strategy for row in study.rows if row.is_baseline})
+    return Palette([*map(line_of, study.rows), *map(line_by_labels, study.gains)])
 
 
-def charts_of(study: Study, catalogue: Catalogue) -> list[Chart]:
+def charts_of(study: Study, menus: Menus) -> list[Chart]:
     """Those that have something to show."""
     palette = palette_of(study)
     charts = [
-        heat_maps(study, catalogue, palette),
-        curves(study, catalogue, palette),
-        rates(study, catalogue, palette),
-        cost(study, catalogue, palette),
-        labels(study, catalogue, palette),
-        confusions(catalogue),
+        heat_maps(study, menus, palette),
+        curves(study, menus, palette),
+        rates(study, menus, palette),
+        cost(study, menus, palette),
+        labels(study, menus, palette),
+        confusions(menus),
     ]
     return [chart for chart in charts if chart.figures]

@@ -6,22 +6,22 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tl_sweep.comparison.line import Line, line_of
 from tl_sweep.comparison.study import Row, Study
-from tl_sweep.comparison.task import line_of
-from tl_sweep.report.catalogue import Catalogue
 from tl_sweep.report.charts.chart import MOST_WRITTEN, Chart, ordered, panels
 from tl_sweep.report.columns import TEST_ACC, on_axis
 from tl_sweep.report.drawing import Figure, Palette, plain, rings, ticks
+from tl_sweep.report.menus import Menus
 
 
-def heat_maps(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
+def heat_maps(study: Study, menus: Menus, palette: Palette) -> Chart:
     by = ("task",)
     return Chart(
         "heat",
         "Strategy × backbone",
         "At the setting that validation chose. ★ marks the best on validation.",
         by,
-        {key: _heat_map(rows, palette) for key, rows in panels(study.rows, catalogue, by).items()},
+        {key: _heat_map(rows, palette) for key, rows in panels(study.rows, menus, by).items()},
         {"z": {column.key: column.title for column in on_axis("z")}},
     )
 
@@ -30,6 +30,7 @@ def _heat_map(rows: Sequence[Row], palette: Palette) -> Figure:
     backbones = list(dict.fromkeys(row.backbone for row in rows))
     lines = sorted({line_of(row) for row in rows}, key=palette.order)
     found = {(line_of(row), row.backbone): row for row in rows}
+    names = [line.name for line in lines]
 
     def table(value: Callable[[Row], Any]) -> list[list[Any]]:
         cells = [[found.get((line, backbone)) for backbone in backbones] for line in lines]
@@ -52,13 +53,20 @@ def _heat_map(rows: Sequence[Row], palette: Palette) -> Figure:
             "height": max(380, 50 + 36 * len(lines)),
             "margin": {"l": 50, "r": 10, "t": 30, "b": 10},
             "xaxis": ticks(backbones, showgrid=False, side="top"),
-            "yaxis": ticks(lines, showgrid=False, autorange="reversed"),
+            "yaxis": ticks(
+                names, showgrid=False, autorange="reversed", ticktext=[_in_two_lines(name) for name in names]
+            ),
             "coloraxis": {"showscale": False},
         },
     }
 
 
-def cost(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
+def _in_two_lines(name: str) -> str:
+    """As Plotly breaks it: what a strategy is called stands below what is typed."""
+    return plain(name).replace(" (", "<br>(", 1)
+
+
+def cost(study: Study, menus: Menus, palette: Palette) -> Chart:
     by = ("task",)
     return Chart(
         "cost",
@@ -66,7 +74,7 @@ def cost(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
         "A ring marks the Pareto front: no other row is better in accuracy, training time, inference time and "
         "parameters at once.",
         by,
-        {key: _cost_figure(rows, palette) for key, rows in panels(study.rows, catalogue, by).items()},
+        {key: _cost_figure(rows, palette) for key, rows in panels(study.rows, menus, by).items()},
         {
             "y": {
                 column.key: column.title for column in sorted(on_axis("y"), key=lambda column: column is not TEST_ACC)
@@ -77,7 +85,7 @@ def cost(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
 
 
 def _cost_figure(rows: Sequence[Row], palette: Palette) -> Figure:
-    by_line: dict[str, list[Row]] = defaultdict(list)
+    by_line: dict[Line, list[Row]] = defaultdict(list)
     for row in ordered(rows, palette):
         by_line[line_of(row)].append(row)
     written = len({row.backbone for row in rows}) > 1 and len(rows) <= MOST_WRITTEN

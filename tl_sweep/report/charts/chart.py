@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
+from tl_sweep.comparison.line import line_of
 from tl_sweep.comparison.study import Row
-from tl_sweep.comparison.task import line_of
-from tl_sweep.report.catalogue import Catalogue
 from tl_sweep.report.drawing import Figure, Palette
+from tl_sweep.report.menus import Menus
 
 MOST_WRITTEN = 12  # classes, so that counts fit into the cells; points, so that their labels do not overlap
 
@@ -32,11 +32,11 @@ class Chart:
     choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def panels(rows: Iterable[Any], catalogue: Catalogue, by: Sequence[str]) -> dict[str, list[Any]]:
+def panels(rows: Iterable[Any], menus: Menus, by: Sequence[str]) -> dict[str, list[Any]]:
     """The rows of each figure, by its key."""
     found: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        found[catalogue.key(row, by)].append(row)
+        found[menus.key(row, by)].append(row)
     return found
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tl_sweep.comparison.study import Row
-from tl_sweep.report.catalogue import MOST_CLASSES, Catalogue
 from tl_sweep.report.charts.chart import MOST_WRITTEN, Chart
 from tl_sweep.report.drawing import Figure, ticks
+from tl_sweep.report.menus import MOST_CLASSES, Menus
 
 
-def confusions(catalogue: Catalogue) -> Chart:
-    rows = {str(place): row for place, row in enumerate(catalogue.details) if row.confusion_KK}
+def confusions(menus: Menus) -> Chart:
+    rows = {str(place): row for place, row in enumerate(menus.details) if row.confusion_KK}
     return Chart(
         "confusion",
         "Confusion matrix",

@@ -6,16 +6,17 @@ import math
 from collections.abc import Sequence
 
 from tl_sweep.comparison.label_efficiency import ALL, accuracy_at, amount, leads, number_of
+from tl_sweep.comparison.line import line_by_labels
 from tl_sweep.comparison.study import Gain, Study
-from tl_sweep.report.catalogue import Catalogue
 from tl_sweep.report.charts.chart import Chart, panels
 from tl_sweep.report.columns import TEST_ACC
 from tl_sweep.report.drawing import Figure, Palette, in_percent, ticks
+from tl_sweep.report.menus import Menus
 
 
-def labels(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
+def labels(study: Study, menus: Menus, palette: Palette) -> Chart:
     by = ("dataset", "backbone")
-    figures = panels(study.gains, catalogue, by)
+    figures = panels(study.gains, menus, by)
     return Chart(
         "labels",
         "Accuracy by number of labels",
@@ -28,7 +29,7 @@ def labels(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
 def _label_figure(lines: Sequence[Gain], palette: Palette) -> Figure:
     every = {labels for line in lines for labels in line.shots}
     shots = sorted(every, key=number_of)
-    ordered = sorted(lines, key=lambda line: palette.order(line.name))
+    ordered = sorted(lines, key=lambda line: palette.order(line_by_labels(line)))
     shares = all(labels == ALL or float(labels) < 1 for labels in shots)
     title = "share of the training images" if shares else "labelled images per class"
     return {
@@ -44,14 +45,14 @@ def _label_figure(lines: Sequence[Gain], palette: Palette) -> Figure:
 
 def _label_line(line: Gain, shots: Sequence[str], shift: float, palette: Palette) -> Figure:
     """shift: in line widths, so that intervals do not cover each other."""
-    return palette.line(line.name) | {
+    return palette.line(line_by_labels(line)) | {
         "x": [round(shots.index(labels) + 0.02 * shift, 3) for labels in line.shots],
         "y": [in_percent(acc.estimate) for acc in line.test_acc],
         "customdata": list(line.shots),
         "error_y": {
             "array": [in_percent(acc.high - acc.estimate) for acc in line.test_acc],
             "arrayminus": [in_percent(acc.estimate - acc.low) for acc in line.test_acc],
-            "color": palette.colour(line.name),
+            "color": palette.colour(line_by_labels(line)),
             "thickness": 1.2,
             "width": 3,
         },
@@ -67,7 +68,7 @@ def _lead_shape(labels: str, line: Gain, needs: float, shots: Sequence[str], pal
         "x1": _place_of(needs, shots),
         "y0": height,
         "y1": height,
-        "line": {"color": palette.colour(line.name), "dash": "dot", "width": 2},
+        "line": {"color": palette.colour(line_by_labels(line)), "dash": "dot", "width": 2},
     }
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from tl_sweep.comparison.line import line_of
 from tl_sweep.comparison.study import Point, Row, Study
-from tl_sweep.comparison.task import line_of
-from tl_sweep.report.catalogue import Catalogue
 from tl_sweep.report.charts.chart import Chart, ordered, panels
 from tl_sweep.report.columns import SECONDS, VAL_ACC
 from tl_sweep.report.drawing import Figure, Palette, in_percent, number, rings
+from tl_sweep.report.menus import Menus
 
 MOST_CURVE_POINTS = 6_000  # of all curves together: the page has to stay small
 
 
-def curves(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
+def curves(study: Study, menus: Menus, palette: Palette) -> Chart:
     by = ("task", "backbone")
     most = max(8, MOST_CURVE_POINTS // max(1, len(study.rows)))
-    figures = panels([row for row in study.rows if row.curve], catalogue, by)
+    figures = panels([row for row in study.rows if row.curve], menus, by)
     return Chart(
         "curves",
         "Learning curves",
@@ -63,9 +63,9 @@ def _thinned(curve: Sequence[Point], most: int) -> list[Point]:
     return list(curve[::-1][::step][::-1])
 
 
-def rates(study: Study, catalogue: Catalogue, palette: Palette) -> Chart:
+def rates(study: Study, menus: Menus, palette: Palette) -> Chart:
     by = ("task", "backbone")
-    figures = panels([row for row in study.rows if row.rates], catalogue, by)
+    figures = panels([row for row in study.rows if row.rates], menus, by)
     return Chart(
         "rates",
         "Learning rates",

@@ -10,7 +10,7 @@
 
   /* What Plotly was given to show literally, as text again. */
   const guarded = (text) => text.replace(/[&<>]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[sign]);
-  const literal = (text) => String(text).replace(/&(lt|gt|amp);/g, (_, name) => ({ lt: "<", gt: ">", amp: "&" })[name]);
+  const literal = (text) => String(text).replaceAll("<br>", " ").replace(/&(lt|gt|amp);/g, (_, name) => ({ lt: "<", gt: ">", amp: "&" })[name]);
 
   function element(tag, text = "", attributes = {}) {
     const made = Object.assign(document.createElement(tag), attributes);
@@ -34,9 +34,12 @@
     return { tickvals: ticks, ticktext: ticks.map((tick) => short.format(tick)) };
   }
 
-  function cut(text) {
+  /* A tick's text; ``<br>`` is our own, since what else looks like it is guarded. */
+  const cut = (text) => text.split("<br>").map(cutLine).join("<br>");
+
+  function cutLine(text) {
     const letters = [...literal(text)];
-    return letters.length > 24 ? guarded(`${letters.slice(0, 23).join("")}…`) : text;
+    return letters.length > 32 ? guarded(`${letters.slice(0, 31).join("")}…`) : text;
   }
 
   const axis = (own) => ({

@@ -1,4 +1,4 @@
-"""What a reader of the page selects: tasks, backbones, and the rows whose mistakes are shown."""
+"""What the page's menus offer: tasks, backbones, and the rows whose mistakes are shown."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ MOST_CLASSES = 30  # of one confusion matrix
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """What can be selected. details: rows whose mistakes are shown, the leading ones first."""
+class Menus:
+    """What the page's menus offer. details: rows whose mistakes are shown, the leading ones first."""
 
     datasets: tuple[str, ...]
     tasks: tuple[Task, ...]
@@ -34,8 +34,8 @@ class Catalogue:
         return self.tasks.index(task_of(row))
 
 
-def catalogue_of(study: Study) -> Catalogue:
-    return Catalogue(
+def menus_of(study: Study) -> Menus:
+    return Menus(
         tuple(dict.fromkeys(row.dataset for row in study.rows)),
         tuple(dict.fromkeys(map(task_of, study.rows))),
         tuple(dict.fromkeys(row.backbone for row in study.rows)),

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tl_sweep import plan
 from tl_sweep.config.schema import Config
 from tl_sweep.tracking.record import Record, metric_lines
 from tl_sweep.train import main
@@ -100,6 +101,23 @@ def test_a_whole_run_by_command(command: Callable[..., Answer], tmp_path: Path) 
     exported = load_file(folder / "checkpoint.safetensors")
     assert exported
     assert not [name for name in exported if name.startswith("objective")]
+
+
+def test_in_a_grid_what_one_objective_does_not_read_is_ignored(command: Callable[..., Answer]) -> None:
+    words = ["objective.name=cross_entropy,auxiliary", "+objective.options.weight=0.1,0.5", "freeze=early"]
+    answer = command(plan.main, *words, "model.weights=null", "data.shots=2", "tracking.uri=null")
+    assert answer.code == 0, answer.err
+    assert "objective.options.weight is not read by 2 of 4 combinations" in answer.out
+    assert "3 of 3 jobs to run" in answer.out
+    assert "1 of 4 combinations mean the same as another one" in answer.out
+
+
+def test_in_a_grid_what_it_cannot_be_solved_by_is_dropped(command: Callable[..., Answer]) -> None:
+    words = ["objective.name=auxiliary", "+objective.options.weight=0.5", "freeze=all", "optim=lbfgs,sgd"]
+    answer = command(plan.main, *words, "model.weights=null", "data.shots=2", "tracking.uri=null")
+    assert answer.code == 0, answer.err
+    assert "1 of 2 combinations dropped: optim=lbfgs: solves cross-entropy alone; objective=auxiliary" in answer.out
+    assert "1 of 1 jobs to run" in answer.out
 
 
 @pytest.mark.parametrize("count", [3, 10, 25])

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from tl_sweep.comparison.recommendation import options_of
 from tl_sweep.comparison.study import Gain, Row, Study
 from tl_sweep.config.schema import Config
 from tl_sweep.report.columns import in_table
-from tl_sweep.report.table import GAINS
+from tl_sweep.report.table import GAINS, sentences
 from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
@@ -719,6 +720,41 @@ def test_the_recommendation_names_setting_interval_and_command(made: list[RunRec
     assert advice.command == (
         f"python -m tl_sweep.train -m model=resnet18 freeze=none data.shots=5 optim.lr_scale={scale} seed=0,1,2"
     )
+
+
+def test_where_seeds_would_settle_it_the_missing_ones_are_asked_for(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(made, tmp_path)
+    (advice,) = (advice for advice in found.recommendations if advice.task == "digits · shots=25")
+    unclear = row(found, "none").vs_baseline
+    assert unclear is not None
+    assert unclear.needed is not None
+    assert unclear.needed.seeds is not None
+    words = [shlex.split(command) for command in advice.settle]
+    said = {next(word for word in each if word.startswith("freeze=")): each[-1] for each in words}
+    assert said.keys() >= {"freeze=none", "freeze=scratch"}
+    assert said["freeze=scratch"] == "seed=" + ",".join(map(str, range(3, unclear.needed.seeds)))
+    printed = list(sentences(found))
+    assert printed[printed.index("    to settle it, the seeds that are missing:") :][1:3] == [
+        f"    {command}" for command in advice.settle[:2]
+    ]
+    assert f"    {advice.command}" not in printed
+
+
+def test_one_seed_asks_for_two_more_of_what_is_advised_and_of_its_baseline(
+    made: list[RunRecord], tmp_path: Path
+) -> None:
+    (advice,) = study(only(made, seed="1", data__shots="25", optim__lr_scale="1.0"), tmp_path).recommendations
+    assert [shlex.split(command)[4:] for command in advice.settle] == [
+        ["model=resnet18", f"freeze={name}", "data.shots=25", "optim.lr_scale=1.0", "seed=0,2"]
+        for name in ("none", "scratch")
+    ]
+
+
+def test_where_nothing_is_open_the_command_repeats_what_is_advised(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(only(made, freeze__name="none scratch", data__shots="5"), tmp_path)
+    (advice,) = found.recommendations
+    assert advice.settle == ()
+    assert f"    {advice.command}" in sentences(found)
 
 
 def test_the_longest_schedule_of_scratch_is_flagged_when_it_wins(made: list[RunRecord], tmp_path: Path) -> None:

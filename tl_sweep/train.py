@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.loading import conf_dir, offer_own_options, parse
+from tl_sweep.config.loading import conf_dir, offer_own_options, own_conf_dir, parse
 from tl_sweep.config.override_errors import explain
 from tl_sweep.config.schema import Config, ConfigError
 from tl_sweep.config.typed import read_command_line
@@ -67,9 +67,9 @@ def run_alone(node: DictConfig, config: Config, position: Position) -> float:
 
 def _position() -> Position:
     node = HydraConfig.get()
-    overrides = tuple(node.overrides.task)
+    overrides, config_dir = tuple(node.overrides.task), own_conf_dir(node.runtime.config_sources)
     if node.mode is not RunMode.MULTIRUN:
-        return Position(started_at_s=time.time(), overrides=overrides)
+        return Position(started_at_s=time.time(), overrides=overrides, config_dir=config_dir)
     sweeper = node.sweeper
     return Position(
         node.job.num + 1,
@@ -77,6 +77,7 @@ def _position() -> Position:
         sweeper.started_at_s,
         sweeper.sweep_id,
         overrides,
+        config_dir,
         sweeper.key,
         sweeper.stop_after,
     )

@@ -13,6 +13,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from tl_sweep.config.loading import own_conf_dir
 from tl_sweep.sweep.composition import Composer
 from tl_sweep.sweep.grid import expand_arms
 
@@ -63,6 +64,7 @@ class GridSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.compose = Composer(hydra_context.config_loader, config)
+        self.config_dir = own_conf_dir(config.hydra.runtime.config_sources)
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -76,7 +78,9 @@ class GridSweeper(Sweeper):
         """
         from tl_sweep.sweep.execute import run_sweep
 
-        return run_sweep(self._combinations(arguments), self.compose, self.launcher, self.search, arguments)
+        flags = [word for word in ("--config-dir", self.config_dir) if self.config_dir]
+        typed = [*flags, *arguments]
+        return run_sweep(self._combinations(arguments), self.compose, self.launcher, self.search, typed)
 
     def _combinations(self, arguments: list[str]) -> list[list[str]]:
         return expand_arms(self.params, self.arms, arguments, OverridesParser.create(self.compose.loader))

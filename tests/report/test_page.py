@@ -147,6 +147,14 @@ def test_why_there_are_no_mistakes_is_said(study: Study) -> None:
     ]
 
 
+def test_commands_for_missing_seeds_take_the_place_of_the_one_that_repeats(study: Study) -> None:
+    (advice, *others) = study.recommendations
+    commands = ("python -m tl_sweep.train -m freeze=none seed=3,4", "python -m tl_sweep.train -m freeze=early seed=3,4")
+    page = render(replace(study, recommendations=(replace(advice, settle=commands), *others)))
+    assert "<pre><code>" + "\n".join(commands) + "</code></pre>" in page
+    assert advice.command not in page
+
+
 def test_missing_values_are_dashes(study: Study) -> None:
     nothing: dict[str, Any] = {
         "selection_frequency": math.nan,

@@ -1,4 +1,4 @@
-"""What a sweep says at its end of a baseline that goes by another name than ours."""
+"""What a sweep says at its end: of a baseline that goes by another name than ours, and of runs that wait to be sent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from commands import Answer
 
 from tl_sweep.comparison.analysis import Question
 from tl_sweep.comparison.study import Study
-from tl_sweep.config.schema import local_path
-from tl_sweep.sweep.conclusion import study_of
+from tl_sweep.config.schema import Config, local_path
+from tl_sweep.sweep.conclusion import study_of, sync_command
 from tl_sweep.tracking.record import Record, folders_in
 from tl_sweep.train import main
 
@@ -56,3 +56,14 @@ def test_a_baseline_is_one_by_what_it_does_and_not_by_its_name(own_baseline: tup
 def baseline_acc(study: Study, shots: str) -> float:
     (row,) = (row for row in study.rows if row.is_baseline and dict(row.axes)["data.shots"] == shots)
     return row.test_acc.estimate
+
+
+def test_the_command_that_sends_the_rest_says_where_from_and_where_to(make_config: Callable[..., Config]) -> None:
+    plain = Config()
+    assert sync_command(make_config(output={"dir": plain.output.dir}, tracking={"uri": plain.tracking.uri})) == (
+        "python -m tl_sweep.sync"
+    )
+    elsewhere = make_config(output={"dir": "my runs"}, tracking={"uri": "http://host:5000", "experiment": "mine"})
+    assert sync_command(elsewhere) == (
+        "python -m tl_sweep.sync 'output.dir=my runs' tracking.uri=http://host:5000 tracking.experiment=mine"
+    )

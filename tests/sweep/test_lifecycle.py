@@ -33,7 +33,7 @@ from tl_sweep.sweep.schedulers.contract import Result, Trial
 from tl_sweep.sweep.trials import Trials
 from tl_sweep.tracking.client import connect
 from tl_sweep.tracking.record import folders_in
-from tl_sweep.tracking.store import RunRecord, experiment_id, runs_of_sweep
+from tl_sweep.tracking.store import RunRecord, experiment_id, recorded_runs, runs_of_sweep
 from tl_sweep.train import main
 
 Command = Callable[..., Answer]
@@ -318,3 +318,40 @@ def test_two_sweeps_that_start_at_the_same_moment_share_one_new_database(tmp_pat
     runs = client.search_runs([experiment_id(client, uri, "tl_sweep")])
     assert sorted(run.data.params["seed"] for run in runs) == ["0", "1", "2", "3"]
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_a_command_that_the_verdict_prints_works_when_it_is_pasted(
+    command: Command, store_uri: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    own = tmp_path / "my options" / "freeze"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text((conf_dir() / "freeze" / "all.yaml").read_text().replace("name: all", "name: mine"))
+    experiment, output = request.node.name, tmp_path / "my runs"
+    typed = [
+        *(*TINY[1:], "-m", "hydra/launcher=basic", "freeze=mine,scratch", f"--config-dir={own.parent}"),
+        *(f"output.dir={output}", f"tracking.uri={store_uri}", f"tracking.experiment={experiment}"),
+    ]
+    said = command(main, *typed).out
+    printed = said[said.index("to settle it") :].splitlines()[1:3]
+    for line in printed:
+        answer = command(main, *shlex.split(line)[3:], "hydra/launcher=basic")
+        assert "2 of 2 jobs finished in" in answer.out, answer
+    runs = recorded_runs(store_uri, experiment)
+    assert len(runs) == len(folders_in(output)) == 6
+    assert {(run.tags["strategy"], run.params["seed"]) for run in runs} == {
+        (name, seed) for name in ("mine", "scratch") for seed in "012"
+    }
+    assert {run.tags["config.dir"] for run in runs} == {str(own.parent)}
+
+
+def test_the_command_for_a_missing_baseline_keeps_the_folder_of_ones_own_options(
+    command: Command, tmp_path: Path
+) -> None:
+    own = tmp_path / "own" / "freeze"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text((conf_dir() / "freeze" / "all.yaml").read_text().replace("name: all", "name: mine"))
+    words = ("freeze=mine", "tracking.uri=null", f"output.dir={tmp_path / 'runs'}", f"--config-dir={own.parent}")
+    answer = command(main, "-m", *TINY, *words)
+    (line,) = (line for line in answer.out.splitlines() if "no baseline in this sweep; add it: " in line)
+    assert f"-m --config-dir {own.parent} model.weights=null" in line
+    assert line.endswith("freeze=scratch")

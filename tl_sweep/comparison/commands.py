@@ -2,27 +2,72 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tl_sweep.comparison.model_selection import SEEDS, Values, in_order, seed_of
-from tl_sweep.config.keys import asks_of, keys_with
+from tl_sweep.comparison.model_selection import DEFAULTS, SEEDS, Cell, Values, in_order, seed_of, value_of
+from tl_sweep.config.keys import keys_with
+from tl_sweep.config.quoting import literal, pasted
 from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import RunRecord
 
-WORDS = re.compile(r"(?:[^\s'\"]|'[^']*'|\"[^\"]*\")+")  # overrides, whose values may have blanks inside quotes
+# Overrides, in whose values blanks stand in quotes or, as a grid writes them, behind a backslash.
+WORDS = re.compile(r"""(?:\\.|[^\s'"\\]|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")+""")
 MOST_LISTED = 5  # seeds; more that follow each other are written as a range
 
 
 def command_of(runs: Sequence[RunRecord], seeds: Collection[Values] = ()) -> str:
-    """Trains the one setting of these runs again with each of their seeds, or with others (see ``seed_of``)."""
-    said = _seed_words(sorted(seeds or map(seed_of, runs), key=in_order))
-    dropped = {"sweep", *SEEDS, *(key for key in keys_with(role="execution") if not asks_of(key))}
-    overrides = WORDS.findall(runs[0].tags.get(Tag.OVERRIDES, ""))
-    kept = [word for word in overrides if word.lstrip("+").partition("=")[0] not in dropped]
+    """Trains the one setting of these runs again with each of their seeds, or with others (see ``seed_of``).
+
+    As the newest of them was asked for: with the options of one's own, and the places that it read from and wrote to.
+    """
+    newest = max(runs, key=lambda run: run.started_s)
+    dropped = {"sweep", *SEEDS, *keys_with(role="execution")}
+    overrides = WORDS.findall(newest.tags.get(Tag.OVERRIDES, ""))
+    kept = [_in_quotes(word) for word in overrides if word.lstrip("+").partition("=")[0] not in dropped]
     kept = [word for word in kept if not word.startswith("hydra")]
-    return shlex.join(["python", "-m", "tl_sweep.train", "-m", *kept, *said])
+    options = [f"--config-dir={newest.tags[Tag.CONFIG_DIR]}"] if Tag.CONFIG_DIR in newest.tags else []
+    said = _seed_words(sorted(seeds or map(seed_of, runs), key=in_order))
+    return pasted(["python", "-m", "tl_sweep.train", "-m", *options, *kept, *_places(newest), *said])
+
+
+def _in_quotes(word: str) -> str:
+    """An override with quotes instead of backslashes, which would be taken for part of a path."""
+    key, _, value = word.partition("=")
+    is_plain = "\\" in value and value[0] not in "'\"[{"
+    return literal(key, re.sub(r"\\(.)", r"\1", value)) if is_plain else word
+
+
+def adding_seeds(wanted: Mapping[Cell, int]) -> Iterator[str]:
+    """For each cell that has fewer seeds than are wanted of it, the command that trains those that it lacks: first what
+    others of these have, then new ones, the same for all."""
+    own = {cell: {*map(seed_of, cell.runs)} for cell in wanted}
+    shared, known = set.intersection(*own.values()), set.union(*own.values())
+    order = [*sorted(shared, key=in_order), *sorted(known - shared, key=in_order)]
+    order += _new_seeds(order, max(wanted.values()) - len(order))
+    for cell, count in wanted.items():
+        if lacks := [seed for seed in order[:count] if seed not in own[cell]]:
+            yield command_of(cell.runs, lacks)
+
+
+def _new_seeds(known: Sequence[Values], count: int) -> list[Values]:
+    """As the known ones go on: where the subset's seed is fixed, or the run's own, it stays so."""
+    one = dict(known[0])
+    varied = [key for key in SEEDS if len({dict(seed)[key] for seed in known}) > 1]
+    counted = varied or [key for key in SEEDS if one[key] == one[SEEDS[0]]]
+    used = {dict(seed)[key] for seed in known for key in counted}
+    numbers = (str(number) for number in itertools.count() if str(number) not in used)
+    return [
+        tuple((key, number if key in counted else one[key]) for key in SEEDS)
+        for number in itertools.islice(numbers, max(0, count))
+    ]
+
+
+def _places(run: RunRecord) -> list[str]:
+    """The places that it used, where these are not the defaults."""
+    places = {key: value_of(run, key) for kind in ("inputs", "results") for key in keys_with(place=kind)}
+    return [literal(key, value) for key, value in places.items() if value != DEFAULTS[key]]
 
 
 def _seed_words(seeds: Sequence[Values]) -> list[str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import itemgetter
 
-from tl_sweep.comparison.commands import command_of
+from tl_sweep.comparison.commands import adding_seeds, command_of
 from tl_sweep.comparison.diagnosis import good_rates
 from tl_sweep.comparison.line import line_of
 from tl_sweep.comparison.model_selection import FEWEST_SEEDS, WEIGHTS, Cell
-from tl_sweep.comparison.ranking import ranking_of
+from tl_sweep.comparison.ranking import Ranking, ranking_of
 from tl_sweep.comparison.study import Comparison, Interval, Recommendation, Row, TimeToBaseline
 from tl_sweep.comparison.task import task_of
+from tl_sweep.comparison.verdict import baseline_of
 from tl_sweep.tracking.names import Tag
 
 RARE = 0.5  # a selection frequency below which another choice is the likelier one
+MOST_RIVALS = 2  # of the best on validation that commands are given for
 RESAMPLES = "resamples of validation images and seeds"
 
 
@@ -59,7 +62,30 @@ def recommend(rows: Mapping[Cell, Row]) -> Recommendation:
         evidence=tuple(_evidence(advised, best, [rows[cell] for cell in ranking.whole])),
         would_change=tuple(_would_change(advised, rows.values())),
         command=command_of(cell.runs),
+        settle=tuple(adding_seeds(_seeds_wanted(cell, ranking, rows))),
     )
+
+
+def _seeds_wanted(advised: Cell, ranking: Ranking, rows: Mapping[Cell, Row]) -> dict[Cell, int]:
+    """How many seeds these cells need for a verdict: the advised one and its baseline, the best on validation and those
+    that the fewest seeds would tell from it."""
+    versus_best = [(_seeds_for(rows[cell].vs_best), cell) for cell in ranking.whole if rows[cell].indistinguishable]
+    rivals = sorted((rival for rival in versus_best if rival[0]), key=itemgetter(0))[:MOST_RIVALS]
+    pairs = [(seeds, cell, ranking.best) for seeds, cell in rivals]
+    baseline = baseline_of(advised, rows)
+    if baseline is not None:
+        pairs.append((_seeds_for(rows[advised].vs_baseline), advised, baseline))
+    wanted = {advised: FEWEST_SEEDS}
+    for seeds, *pair in pairs:
+        wanted |= {cell: max(seeds, wanted.get(cell, 0)) for cell in pair}
+    return wanted
+
+
+def _seeds_for(comparison: Comparison | None) -> int:
+    """How many seeds of both sides a verdict needs; 0 where seeds alone would not be enough."""
+    if comparison is None or comparison.verdict not in ("", "inconclusive"):
+        return 0
+    return FEWEST_SEEDS if comparison.needed is None else comparison.needed.seeds or 0
 
 
 def name_in(row: Row, rows: Collection[Row]) -> str:

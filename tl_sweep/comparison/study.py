@@ -220,13 +220,15 @@ class Excluded:
 @dataclass(frozen=True)
 class Recommendation:
     """What to do, in words. task: the data set and the number of labels. text: one paragraph. evidence: what it rests
-    on. would_change: what would change it. command: reproduces it."""
+    on. would_change: what would change it. command: reproduces it. settle: commands that train the seeds which would
+    settle what is open, if seeds would."""
 
     task: str
     text: str
     evidence: tuple[str, ...]
     would_change: tuple[str, ...]
     command: str
+    settle: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

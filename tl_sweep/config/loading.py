@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,14 @@ def conf_dir() -> Path:
     package = Path(__file__).parents[1]
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
+
+
+def own_conf_dir(sources: Iterable[Any]) -> str:
+    """The folder of one's own options that the command line names (``--config-dir``), absolute; empty if it names none.
+
+    sources: Hydra's ``runtime.config_sources``.
+    """
+    return next((str(source["path"]) for source in sources if source["provider"] == "command-line"), "")
 
 
 def compose(options: dict[str, str], values: dict[str, Any]) -> Config:

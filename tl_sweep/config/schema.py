@@ -39,6 +39,7 @@ def key(
     role: str = "definition",
     asks: str = "",
     costs: bool = False,
+    place: str = "",
     solvers: tuple[str, ...] = SOLVERS,
     since: int = 1,
     **rules: Any,
@@ -53,12 +54,14 @@ def key(
     many), ``images`` (how they are shown and counted), ``source`` (which weights). Empty: it is an answer, which
     validation chooses. Keys of ``data.`` ask ``data`` unless they say otherwise, or are execution.
     costs: an epoch takes another time where it differs.
+    place: where a run's ``inputs`` or ``results`` are: a command that adds to recorded runs has to say it.
     solvers: those that read it.
     since: the schema of the record that it came with; a later field than the first schema's is part of a run's key only
     where it differs from its default, so that finished runs keep their keys.
     path: it is a path on this machine, and taken literally from the command line.
     """
-    metadata = {"doc": doc, "role": role, "asks": asks, "costs": costs, "solvers": solvers, "since": since, **rules}
+    said = {"role": role, "asks": asks, "costs": costs, "place": place, "solvers": solvers, "since": since}
+    metadata = {"doc": doc, **said, **rules}
     if isinstance(default, (list, dict)):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -162,7 +165,12 @@ class ObjectiveConfig:
 class DataConfig:
     name: str = key(MISSING, "the data set", costs=True)
     root: str | None = key(
-        None, "its folder; null: <weights.dir>/../data for public sets", role="execution", asks="data", path=True
+        None,
+        "its folder; null: <weights.dir>/../data for public sets",
+        role="execution",
+        asks="data",
+        path=True,
+        place="inputs",
     )
     image_size: int = key(224, "side of the square the model sees, in pixels", ge=8, le=1024, asks="images", costs=True)
     shots: int | None = key(
@@ -228,14 +236,18 @@ class CacheConfig:
         role="execution",
     )
     dir: str = key(
-        "~/.cache/tl_sweep/rows", "where prefix features and decoded images are kept", role="execution", path=True
+        "~/.cache/tl_sweep/rows",
+        "where prefix features and decoded images are kept",
+        role="execution",
+        path=True,
+        place="inputs",
     )
     max_gb: float = key(20.0, "the least recently used make room beyond this", ge=0, role="execution")
 
 
 @dataclass
 class OutputConfig:
-    dir: str = key("runs", "one folder per run is made in here", role="execution", path=True)
+    dir: str = key("runs", "one folder per run is made in here", role="execution", path=True, place="results")
 
 
 @dataclass
@@ -245,13 +257,16 @@ class WeightsConfig:
         "locally trained weights; data sets and records of image folders go beside it",
         role="execution",
         path=True,
+        place="inputs",
     )
 
 
 @dataclass
 class TrackingConfig:
-    uri: str | None = key("sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder", role="execution")
-    experiment: str = key("tl_sweep", "MLflow experiment", role="execution")
+    uri: str | None = key(
+        "sqlite:///mlflow.db", "MLflow tracking address; null: only the run folder", role="execution", place="results"
+    )
+    experiment: str = key("tl_sweep", "MLflow experiment", role="execution", place="results")
 
 
 @dataclass

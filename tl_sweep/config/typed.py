@@ -20,6 +20,7 @@ from tl_sweep.base.errors import did_you_mean
 from tl_sweep.base.paths import expanded
 from tl_sweep.config.keys import field_paths
 from tl_sweep.config.loading import conf_dir
+from tl_sweep.config.quoting import in_shell, quoted
 from tl_sweep.config.schema import ConfigError
 
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
@@ -154,12 +155,6 @@ def _literal(word: str) -> str:
     return f"{key}={quoted(home)}"
 
 
-def quoted(text: str) -> str:
-    """As a quoted string of Hydra's grammar."""
-    escaped = re.sub(r"(\\*)'", lambda found: 2 * found[1] + "\\'", text)
-    return "'" + re.sub(r"(\\+)$", lambda found: 2 * found[1], escaped) + "'"
-
-
 def _misread(word: str) -> Iterator[str]:
     """A path with a comma that may be one path or several."""
     key, _, value = word.partition("=")
@@ -173,11 +168,6 @@ def _misread(word: str) -> Iterator[str]:
             f"{word}: one path with a comma, or several? one: {in_shell(f'{key}={quoted(value)}')}; "
             f"several: -m {in_shell(f'{key}={several}')}"
         )
-
-
-def in_shell(word: str) -> str:
-    """A word with single quotes in it, as a shell takes it: ``"data.root='/a,b'"``."""
-    return '"' + re.sub(r'(["\\$`])', r"\\\1", word) + '"'
 
 
 def _parsed(word: str) -> Override | None:

@@ -84,7 +84,9 @@ def sentences(study: Study) -> Iterator[str]:
         yield f"{advice.task}: {advice.text}"
         yield from (f"    {sentence}" for sentence in advice.evidence)
         yield from (f"    would change it: {sentence}" for sentence in advice.would_change)
-        yield f"    {advice.command}"
+        if advice.settle:
+            yield "    to settle it, the seeds that are missing:"
+        yield from (f"    {command}" for command in advice.settle or (advice.command,))
     yield from (f"labels: {sentence}" for sentence in study.crossings)
     yield from (f"note: {note}" for note in study.notes)
     for row in study.rows:

@@ -13,7 +13,8 @@ from tl_sweep.tracking.delivery import Destination
 class Position:
     """Where a job stands in its sweep; a single run is job 1 of 1 of no sweep.
 
-    key: of the run. stop_after: so many epochs of its schedule it pauses; None: it goes on to its end.
+    config_dir: of one's own options, as the command line names it; empty: none. key: of the run. stop_after: so many
+    epochs of its schedule it pauses; None: it goes on to its end.
     """
 
     job: int = 1
@@ -21,6 +22,7 @@ class Position:
     started_at_s: float = 0.0
     sweep_id: str = ""
     overrides: tuple[str, ...] = ()
+    config_dir: str = ""
     key: str = ""
     stop_after: int | None = None
 

@@ -80,6 +80,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
         Tag.TRAINABLE_PARAMETERS: str(max(_count(run, phase) for phase in run.setup.plan)),
         Tag.PARAMETERS_PER_STAGE: json.dumps(_parameters_per_stage(run)),
         Tag.OVERRIDES: masked(" ".join(position.overrides)),
+        Tag.CONFIG_DIR: position.config_dir,
         Tag.DATA_FINGERPRINT: run.images.fingerprint,
         Tag.DATA_SPLIT: run.splits.digest,
         **_weights_tags(run),

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING
 from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.analysis import Question, nothing
+from tl_sweep.comparison.model_selection import DEFAULTS
 from tl_sweep.comparison.study import Excluded
-from tl_sweep.config.schema import local_path
+from tl_sweep.config.keys import keys_with
+from tl_sweep.config.quoting import pasted
+from tl_sweep.config.schema import Config, local_path
 from tl_sweep.report.ending import Ending, print_ending
 from tl_sweep.run.context import destination_of
 from tl_sweep.run.key import params_of, run_folder
@@ -78,7 +81,14 @@ def conclude(grid: Grid, sweep: str, arguments: list[str], results: list[Result]
             print(f"warning: {error}", file=sys.stderr, flush=True)
     waiting = 0 if where is None else count_waiting(folders, where)
     if waiting:
-        print(f"{waiting} runs are not whole in the tracking store yet: python -m tl_sweep.sync sends the rest")
+        print(f"{waiting} runs are not whole in the tracking store yet: {sync_command(config)} sends the rest")
+
+
+def sync_command(config: Config) -> str:
+    """With the places that are not the defaults."""
+    params = params_of(config)
+    places = [f"{key}={params[key]}" for key in keys_with(place="results") if params[key] != DEFAULTS[key]]
+    return pasted(["python", "-m", "tl_sweep.sync", *places])
 
 
 def _not_recorded(jobs: list[Job], results: list[Result]) -> list[Excluded]:

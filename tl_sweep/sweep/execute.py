@@ -19,7 +19,7 @@ def run_sweep(
 ) -> list[JobReturn]:
     """Run what of the grid is not finished yet, as the scheduler ``search`` has it; returns one ``JobReturn`` per job.
 
-    compose: a job's configuration. arguments: of the command, for the last lines.
+    compose: a job's configuration. arguments: of the command, for the last lines; with the flags that they need.
 
     Raises:
         ConfigError, UserError: some job could not start; none was started.

@@ -73,6 +73,7 @@ class Tag:
     FOLDER = "folder"
     RUN_ID = "run.id"  # its own, which a run keeps over all of its attempts; not MLflow's
     OVERRIDES = "overrides"
+    CONFIG_DIR = "config.dir"  # of one's own options, on the command line
     SWEEP = "sweep"
     COMMAND = "sweep.command"  # the call that began the last attempt: the sweep and its own start
     REPLACED = "replaced"

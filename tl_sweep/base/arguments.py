@@ -159,7 +159,7 @@ def _path(text: str) -> Path:
     return expanded(text)
 
 
-_CONVERT: dict[type, Callable[[str], Any]] = {bool: _bool, int: _int, float: _float, str: str, Path: _path}
+_CONVERT: dict[type, Callable[[str], Any]] = {bool: _bool, int: _int, float: _float, str: str, Path: expanded}
 
 
 def help_of(cls: type, usage: str | None) -> str:

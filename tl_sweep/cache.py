@@ -38,14 +38,14 @@ def print_entries(folder: Path) -> None:
     table = Table("entry", "what", "rows", "MB", "last used")
     for kept in reversed(RowStore(folder, 0).entries()):
         what, rows = (
-            (described(kept.contents.description), kept.contents.rows) if kept.contents else ("never finished", 0)
+            (what_rows_are(kept.contents.description), kept.contents.rows) if kept.contents else ("never finished", 0)
         )
         used = datetime.fromtimestamp(kept.used_at_s)
         table.add_row(kept.folder.name[:12], what, f"{rows:,}", f"{kept.bytes / 1e6:,.1f}", f"{used:%F %T}")
     Console().print(table if table.rows else f"{folder}: nothing is kept here")
 
 
-def described(description: dict[str, object]) -> str:
+def what_rows_are(description: dict[str, object]) -> str:
     """``decoded images, 146 px``, ``6 stages of resnet18, 128 px, clean``."""
     match description:
         case {"rows": "decoded images", "working_px": working_px}:

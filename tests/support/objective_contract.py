@@ -26,7 +26,7 @@ from tl_sweep.training.objectives.modules import make_modules
 from tl_sweep.training.objectives.registry import OBJECTIVES, objective_problems
 from tl_sweep.training.optimizer import plan_problems
 from tl_sweep.training.rates import solver_of
-from tl_sweep.training.resume import restore, snapshot
+from tl_sweep.training.resume import put_back, snapshot
 from tl_sweep.training.state import EpochRecord
 
 COMPANIES: dict[str, dict[str, Any]] = {  # what an objective has to get along with
@@ -92,9 +92,9 @@ class ObjectiveContract:
         saved = io.BytesIO()
         torch.save(snapshot(first.state, first.setup), saved)
         saved.seek(0)
-        restore(second.state, second.setup, torch.load(saved, weights_only=True))
-        put_back = tensors_of(second)
-        assert [name for name, tensor in tensors_of(first).items() if not torch.equal(tensor, put_back[name])] == []
+        put_back(second.state, second.setup, torch.load(saved, weights_only=True))
+        restored = tensors_of(second)
+        assert [name for name, tensor in tensors_of(first).items() if not torch.equal(tensor, restored[name])] == []
         assert begun + without_times(fit(second.state, second.setup)) == expected
         assert different(whole, second) == []
 

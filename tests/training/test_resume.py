@@ -18,7 +18,7 @@ from tl_sweep.run.execute import run_once
 from tl_sweep.tracking.record import STATE, Record, metric_lines
 from tl_sweep.training import resume
 from tl_sweep.training.loop import fit
-from tl_sweep.training.resume import Checkpoints, restore, snapshot
+from tl_sweep.training.resume import Checkpoints, put_back, snapshot
 from tl_sweep.training.state import EpochRecord, Setup, TrainState
 
 MakeConfig = Callable[..., Config]
@@ -219,7 +219,7 @@ def test_a_snapshot_put_back_is_the_same_snapshot(config: Config) -> None:
     run, fresh = assembled(config), assembled(config)
     next(iter(fit(run.state, run.setup)))
     saved = snapshot(run.state, run.setup)
-    restore(fresh.state, fresh.setup, saved)
+    put_back(fresh.state, fresh.setup, saved)
     again = snapshot(fresh.state, fresh.setup)
     assert {name: again[name] for name in resume.COUNTERS} == {name: saved[name] for name in resume.COUNTERS}
     assert all(torch.equal(again["tensors"][name], tensor) for name, tensor in saved["tensors"].items())

@@ -67,7 +67,7 @@ class Checkpoints:
             if saved is None:
                 log.warning("%s is damaged: taking the state before it, or starting from the beginning", path)
                 continue
-            restore(state, setup, saved)
+            put_back(state, setup, saved)
             log.info("going on after epoch %d of an attempt that was cut short", state.epoch)
             return float(saved["seconds"])
         return 0.0
@@ -99,7 +99,7 @@ def snapshot(state: TrainState, setup: Setup) -> dict[str, Any]:
     }
 
 
-def restore(state: TrainState, setup: Setup, saved: dict[str, Any]) -> None:
+def put_back(state: TrainState, setup: Setup, saved: dict[str, Any]) -> None:
     """The inverse of ``snapshot``, on the fresh state of a run that is about to start."""
     for name in COUNTERS:
         setattr(state, name, saved[name])

@@ -38,7 +38,7 @@ class ImageFolder(DataSource[DataConfig]):
         class_names = sorted({folder.name for _, folder in folders})
         if not class_names:
             raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
-        entered = {identity_of(folder) for folder in (root, *(f for _, f in splits), *(f for _, f in folders))}
+        entered = {device_and_inode(folder) for folder in (root, *(f for _, f in splits), *(f for _, f in folders))}
         files = [(path, split, folder) for split, folder in folders for path in all_files(folder, entered)]
         images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
         _check_not_empty(class_names, images, learned_from=splits[0][1])
@@ -91,7 +91,7 @@ def _split_folders(root: Path) -> list[tuple[str, Path]]:
 
 def image_files(folder: Path) -> list[Path]:
     """Every file below ``folder`` that is an image by its suffix, hidden ones left out."""
-    found = all_files(folder, {identity_of(folder)})
+    found = all_files(folder, {device_and_inode(folder)})
     return [path for path in found if path.suffix.lower() in EXTENSIONS]
 
 
@@ -114,12 +114,12 @@ def all_files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
         if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
             yield Path(entry.path)
     for entry in inside:
-        if entry.is_dir() and (identity := identity_of(Path(entry.path))) not in entered:
+        if entry.is_dir() and (identity := device_and_inode(Path(entry.path))) not in entered:
             entered.add(identity)
             yield from all_files(Path(entry.path), entered)
 
 
-def identity_of(folder: Path) -> tuple[int, int]:
+def device_and_inode(folder: Path) -> tuple[int, int]:
     """Device and inode: the same for a folder and for every link to it."""
     stat = folder.stat()
     return stat.st_dev, stat.st_ino

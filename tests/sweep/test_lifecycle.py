@@ -63,7 +63,8 @@ def sweep_of(answer: Answer) -> str:
 def table(out: str) -> dict[str, list[str]]:
     """Backbone and chosen setting by strategy, as the comparison has them."""
     lines = table_lines(out)
-    starts = [lines[0].index(name) for name in ("backbone", "strategy", "chosen setting")]
+    names = ("backbone", "strategy", "(chosen )?setting")  # a heading may break
+    starts = [next(re.finditer(name, lines[0])).start() for name in names]
     words = [[line[start:].split()[0] for start in starts] for line in lines[1:]]
     return {strategy: [backbone, setting] for backbone, strategy, setting in words}
 

@@ -62,7 +62,8 @@ def difference(interval: Interval | None) -> str:
 
 
 def when(found: TimeToBaseline | None) -> str:
-    """``at epoch 3, ×4.1``: how far training had come, and how many times as fast as the baseline that was."""
+    """``at epoch 3, ×4.1``: how far training had come, and how many times as fast as the baseline that was. ``by
+    L-BFGS``, for short, where a head is logistic regression."""
     if found is None or found.epochs is None:
         return ""
-    return found.when + ("" if found.factor is None else f", ×{found.factor:.1f}")
+    return (found.when if found.epochs else "by L-BFGS") + ("" if found.factor is None else f", ×{found.factor:.1f}")

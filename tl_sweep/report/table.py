@@ -33,13 +33,10 @@ GAINS = (
 
 
 def terminal_table(rows: Sequence[Row], columns: Sequence[Column], title: str) -> Table:
-    """A row per backbone, strategy and axis, at the setting that validation chose. Headings are as wide as the texts
-    below them, so that these need not break."""
+    """A row per backbone, strategy and axis, at the setting that validation chose."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
-        words = column.title.split()
-        width = max(map(len, [*words, *map(column.cell, rows)]))
-        heading = textwrap.fill(column.title, width, break_on_hyphens=False)
+        heading = _in_two_lines(column.title, max(1, *map(len, map(column.cell, rows))))
         table.add_column(escape(heading), justify="right" if column.is_number else "left", overflow="fold")
     before: Task | None = None
     for row in rows:
@@ -49,6 +46,13 @@ def terminal_table(rows: Sequence[Row], columns: Sequence[Column], title: str) -
         before = task
         table.add_row(*(escape(column.cell(row)) for column in columns), style="dim" if row.is_baseline else "")
     return table
+
+
+def _in_two_lines(heading: str, width: int) -> str:
+    """Broken where it is wider than the texts below it, so that these need not break."""
+    while len(lines := textwrap.wrap(heading, width, break_long_words=False, break_on_hyphens=False)) > 2:
+        width += 1
+    return "\n".join(lines)
 
 
 def transfer_table(study: Study) -> tuple[list[str], list[list[str]]]:

@@ -105,7 +105,7 @@ def test_every_role_and_question_is_a_known_one() -> None:
 
 
 def test_nothing_unheard_of_is_said_of_a_key() -> None:
-    heard_of = {"doc", "role", "asks", "costs", "solvers", "since", "path", *RULES}
+    heard_of = {"doc", "role", "asks", "costs", "place", "solvers", "since", "path", *RULES}
     assert {fact for _, item in field_paths() for fact in item.metadata} <= heard_of
 
 

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 
 from tl_sweep.comparison.analysis import Question
-from tl_sweep.config.schema import TrackingConfig, WeightsConfig, local_path
+from tl_sweep.config.schema import OutputConfig, TrackingConfig, WeightsConfig, local_path
 from tl_sweep.report.figures import labels, strategies
+from tl_sweep.run.finished import Files
 from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.store import recorded_runs
 
@@ -21,7 +22,8 @@ from tl_sweep.tracking.store import recorded_runs
 def main(path: str, *sweeps: str) -> None:
     uri, experiment = str(TrackingConfig.uri), TrackingConfig.experiment
     runs = [run for sweep in sweeps for run in recorded_runs(uri, experiment, sweep)]
-    study = study_of(runs, Question("picture"), uri, local_path(str(WeightsConfig.dir)))
+    files = Files(uri, local_path(str(WeightsConfig.dir)), local_path(str(OutputConfig.dir)))
+    study = study_of(runs, Question("picture"), files)
     if study.gains:
         labels(study.gains, Path(path))
     else:

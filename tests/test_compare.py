@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from commands import Answer, Recorded
+from commands import Answer, Recorded, answer_of
 from make_runs import grid, make_runs
 from mlflow import MlflowClient
 
-from tl_sweep import compare
+from tl_sweep import compare, sync
 from tl_sweep.base.errors import UserError
 from tl_sweep.compare import filtered
 from tl_sweep.comparison.analysis import Question
@@ -32,6 +32,7 @@ from tl_sweep.comparison.study import Gain, Row, Study
 from tl_sweep.config.schema import Config
 from tl_sweep.report.columns import in_table
 from tl_sweep.report.table import GAINS, sentences
+from tl_sweep.run.finished import Files
 from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
@@ -83,7 +84,7 @@ def no_network_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def study(runs: list[RunRecord], tmp_path: Path, margin: float = 0.01) -> Study:
-    return study_of(runs, Question("test", margin), None, tmp_path / "weights")
+    return study_of(runs, Question("test", margin), Files(None, tmp_path / "weights", tmp_path / "runs"))
 
 
 def row(found: Study, strategy: str, shots: int = 25) -> Row:
@@ -509,7 +510,9 @@ def test_what_test_finds_better_than_the_chosen_one_is_called_so(made: list[RunR
 
 
 def test_runs_that_were_picked_are_said_to_be(made: list[RunRecord], tmp_path: Path) -> None:
-    found = study_of(made, Question("test", filters=("strategy=none,all",)), None, tmp_path / "weights")
+    found = study_of(
+        made, Question("test", filters=("strategy=none,all",)), Files(None, tmp_path / "weights", tmp_path / "runs")
+    )
     assert found.notes[0] == "of the runs with strategy=none,all alone: choices and p-values, too"
 
 
@@ -852,7 +855,10 @@ def test_filters_keep_what_they_name(call: Callable[..., Answer]) -> None:
         (("margin=1",), "margin=1.0: must be above 0 and below 1"),
         (("margin=x",), "margin=x: a number is needed"),
         (("open=ja",), "open=ja: allowed: true, false, yes, no, 1, 0"),
-        (("sweep=s0",), "no runs are recorded there: sweep=, tracking.uri= and tracking.experiment= say where to look"),
+        (("sweep=s0",), "sweep=s0: no such sweep; there are smade"),
+        (("page=fig.pdf",), "page=fig.pdf: its name must end in .html or .htm"),
+        (("out=rows.txt",), "out=rows.txt: its name must end in .csv or .json or .md"),
+        (("format=json", "out=rows.csv"), "format=json and out=rows.csv: these are two formats; leave out format="),
         (("runs",), "runs: filters are written <tag or parameter>=<value>"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -904,6 +910,50 @@ def test_runs_whose_folders_were_moved_are_found_where_they_are(
     where = (f"output.dir={tmp_path / 'moved'}", "tracking.uri=null", f"weights.dir={tmp_path / 'w' / 'weights'}")
     answer = command(compare.main, *where, "format=json")
     assert json.loads(answer.out)["excluded"] == []
+
+
+def test_a_folder_that_was_moved_with_its_database_and_artifacts_is_found_where_it_is(
+    made_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    was, now = tmp_path / "was", tmp_path / "now"
+    for folder in folders_in(made_once / "runs")[:3]:
+        shutil.copytree(folder, was / "runs" / folder.name)
+        record = was / "runs" / folder.name / "record.jsonl"
+        record.write_text(record.read_text().replace(str(made_once), str(was)))
+    monkeypatch.chdir(was)
+    assert answer_of(sync.main).code == 0
+    was.rename(now)
+    monkeypatch.chdir(now)
+    words = (f"weights.dir={made_once / 'weights'}", "format=json")
+    answer = answer_of(compare.main, *words)
+    assert (answer.code, json.loads(answer.out)["excluded"], json.loads(answer.out)["num_runs"]) == (0, [], 3)
+    Path("mlflow.db").unlink()
+    answer = answer_of(compare.main, *words)
+    assert answer.code == 1
+    assert answer.err == (
+        f"error: tracking.uri=sqlite:///mlflow.db: there is no database {now}/mlflow.db; python -m tl_sweep.sync makes "
+        f"it anew from the 3 runs in {now}/runs\n"
+    )
+    assert not Path("mlflow.db").exists()
+
+
+def test_a_sweep_is_known_by_its_beginning_and_as_the_last_one(call: Callable[..., Answer]) -> None:
+    titles = [json.loads(call("format=json", f"sweep={text}").out)["title"] for text in ("smade", "sma", "last")]
+    assert titles == ["smade"] * 3
+
+
+def test_runs_that_are_named_are_compared_alone(call: Callable[..., Answer], made: list[RunRecord]) -> None:
+    chosen = only(made, freeze__name="none", data__shots="25", optim__lr_scale="1.0")
+    words = ",".join(run.tags["key"] for run in chosen)
+    assert json.loads(call("format=json", f"run={words}").out)["num_runs"] == 3
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.json", "rows.md"])
+def test_what_is_compared_is_written_to_a_file(call: Callable[..., Answer], name: str) -> None:
+    answer = call(f"out=new/{name}", "data.shots=5")
+    assert (answer.code, answer.out) == (0, "")
+    assert f"written: new/{name}" in answer.err
+    assert Path("new", name).read_text().strip() == call(f"format={name[5:]}", "data.shots=5").out.strip()
 
 
 def test_an_experiment_that_is_not_there(command: Callable[..., Answer], store_uri: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,9 +20,13 @@ from configs import assembled, config_in
 from PIL import Image
 
 import tl_sweep
-from tl_sweep import export, predict
+from tl_sweep import export, predict, train
 from tl_sweep.base.errors import UserError
+from tl_sweep.run.key import key_of
+from tl_sweep.run.weights import start_in_full
+from tl_sweep.run.which import Places
 from tl_sweep.sweep.preflight import make_ready
+from tl_sweep.tracking.record import Record, folders_in
 
 Command = Callable[..., Answer]
 MODEL_PX = 64
@@ -53,7 +59,7 @@ def arguments(run: Recorded, *others: str) -> list[str]:
 def exported(photo_run: Recorded, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder and the lines that load what is in it."""
     folder = tmp_path_factory.mktemp("exported")
-    return folder, export.export(photo_run.run_id, photo_run.uri, folder)
+    return folder, export.export(photo_run.run_id, Places(Path("runs"), photo_run.uri, "tl_sweep"), folder)
 
 
 COMPARE = """
@@ -116,13 +122,20 @@ def test_our_own_network_is_exported_too(command: Command, small_run: Recorded) 
 @pytest.mark.parametrize(
     ("main", "words", "message"),
     [
-        (export.main, [], "which run? python -m tl_sweep.export run=<mlflow run id> [out=folder]"),
-        (export.main, ["rnu=1"], "rnu=1: unknown; did you mean 'run'? keys: run, out, tracking.uri"),
-        (predict.main, ["run=1"], "which run, which images? python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR"),
+        (export.main, [], "which run? python -m tl_sweep.export run=best [out=folder]"),
+        (export.main, ["rnu=1"], "rnu=1: unknown; did you mean 'run'? keys: run, output.dir, tracking.uri"),
+        (predict.main, ["run=1"], "which run, which images? python -m tl_sweep.predict run=best IMAGE_OR"),
+        (export.main, ["run=1", "out=x.txt"], "out=x.txt: files are written into it: a folder is needed, and this is"),
+        (predict.main, ["run=1", "out=p.txt", "a.png"], "out=p.txt: its name must end in .csv or .json"),
+        (
+            predict.main,
+            ["run=1", "format=json", "out=p.csv", "a.png"],
+            "format=json and out=p.csv: these are two formats",
+        ),
         (predict.main, ["run=1", "format=jsn", "a.png"], "format=jsn: allowed: csv, json; did you mean 'json'?"),
         (predict.main, ["run=1", "a.png"], "a.png: no such file or folder"),
         (predict.main, ["run=1", "."], ".: no image in this folder"),
-        (predict.main, ["run=1", "--csv", "a.png"], "--csv: unknown; keys: run, format, tracking.uri"),
+        (predict.main, ["run=1", "--csv", "a.png"], "--csv: unknown; keys: run, output.dir, tracking.uri"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -141,7 +154,9 @@ def test_a_run_that_is_not_there(command: Command, store_uri: str, image_root: P
     images = [str(image_root)] if main is predict.main else []
     answer = command(main, "run=0123", f"tracking.uri={store_uri}", *images)
     assert answer.code == 1
-    assert answer.err == f"error: run=0123: no such run in {store_uri}; `mlflow ui` lists them\n"
+    where = f"{Path('runs').absolute()} or {store_uri}"
+    assert answer.err.startswith(f"error: run=0123: no such run in {where}; run=best is of the last sweep, ")
+    assert len(answer.err.splitlines()) == 1
 
 
 def test_a_database_that_is_not_there_is_not_made(command: Command) -> None:
@@ -188,6 +203,48 @@ def test_an_unreadable_image_is_named(command: Command, photo_run: Recorded, tmp
     assert len(answer.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.json"])
+def test_predictions_are_written_to_a_file(command: Command, photo_run: Recorded, image_root: Path, name: str) -> None:
+    answer = command(predict.main, *arguments(photo_run, f"out=new/{name}", str(image_root / "red")))
+    assert (answer.code, answer.out, answer.err) == (0, "", f"written: new/{name}\n")
+    text = Path("new", name).read_text()
+    rows = json.loads(text) if name.endswith("json") else list(csv.DictReader(text.splitlines()))
+    assert len(rows) == 12
+
+
+# --- which run
+
+
+@pytest.fixture
+def at_home(photo_run: Recorded, tmp_path: Path) -> Path:
+    """``output.dir`` with the run in it, as another place to which it was moved, and no store with it."""
+    shutil.copytree(photo_run.folder, tmp_path / "moved" / key_of(photo_run.config))
+    return tmp_path / "moved"
+
+
+@pytest.mark.parametrize("spelled", ["id", "its beginning", "key", "its beginning ", "folder", "best"])
+def test_a_run_is_used_without_a_store_however_it_is_named(
+    command: Command, photo_run: Recorded, at_home: Path, image_root: Path, spelled: str
+) -> None:
+    run_id, key = photo_run.run_id, key_of(photo_run.config)
+    names = [run_id, run_id[:9], key, key[:9], str(at_home / key), "best"]
+    text = dict(zip(["id", "its beginning", "key", "its beginning ", "folder", "best"], names, strict=True))[spelled]
+    where = (f"run={text}", f"output.dir={at_home}", "tracking.uri=null")
+    answer = command(predict.main, *where, str(image_root / "red" / "00.png"))
+    assert (answer.code, len(answer.out.splitlines())) == (0, 2), answer.err
+    assert command(export.main, *where).code == 0
+    module, _ = tl_sweep.load_run(text, None, output_dir=at_home)
+    assert isinstance(module, torchvision.models.SqueezeNet)
+
+
+def test_a_database_that_is_gone_beside_its_runs_costs_nothing(
+    command: Command, photo_run: Recorded, at_home: Path, image_root: Path
+) -> None:
+    where = (f"run={photo_run.run_id}", f"output.dir={at_home}", "tracking.uri=sqlite:///gone.db")
+    assert command(predict.main, *where, str(image_root / "red" / "00.png")).code == 0
+    assert not Path("gone.db").exists()
+
+
 # --- load_run and model.weights=run:<id>
 
 
@@ -214,3 +271,41 @@ def test_a_run_starts_from_another(small_run: Recorded, tmp_path: Path, store_ur
 def test_a_run_that_is_not_there_is_no_start(tmp_path: Path, store_uri: str) -> None:
     with pytest.raises(UserError, match="run=0123: no such run in"):
         make_ready([config_in(tmp_path, store_uri, model={"weights": "run:0123"})])
+
+
+def test_a_run_starts_from_another_without_a_store(small_run: Recorded, tmp_path: Path) -> None:
+    key = key_of(small_run.config)
+    shutil.copytree(small_run.folder, tmp_path / "runs" / key)
+    config = start_in_full(config_in(tmp_path, None, model={"weights": "run:best"}))
+    assert config.model.weights == f"run:{key}"
+    make_ready([config])
+    assert (tmp_path / "weights" / f"run-{key}.safetensors").exists()
+
+
+def test_the_key_of_a_run_that_starts_from_another_is_what_it_was(small_run: Recorded, tmp_path: Path) -> None:
+    named = config_in(tmp_path, small_run.uri, model={"weights": f"run:{'0123' * 8}"})
+    assert key_of(start_in_full(named)) == "5a6b3642db3c5d9f"
+    begun = config_in(tmp_path, small_run.uri, model={"weights": f"run:{small_run.run_id[:9]}"})
+    in_full = config_in(tmp_path, small_run.uri, model={"weights": f"run:{small_run.run_id}"})
+    assert start_in_full(begun) == in_full
+
+
+def test_a_sweep_that_starts_from_the_best_run_starts_from_one_run(
+    command: Command, small_run: Recorded, tmp_path: Path
+) -> None:
+    key = key_of(small_run.config)
+    shutil.copytree(small_run.folder, Path("runs", key))
+    tiny = ("data.shots=2", "epochs=1", "threads=1", "num_workers=1", "hydra/launcher=basic", "tracking.uri=null")
+    first, again = (
+        command(
+            train.main, "-m", *tiny, f"weights.dir={tmp_path / 'w'}", "freeze=all", "seed=0,1", f"model.weights={text}"
+        )
+        for text in ("run:best", f"run:{key}")
+    )
+    assert (first.code, again.code) == (0, 0), first
+    assert f"grid: model.weights=run:best is run:{key}: write that to come back to this sweep" in first.out
+    assert "grid: 2 jobs, 2 finished before" in again.out
+    sweeps = [re.findall(r"sweep (s[0-9a-f]{11})$", answer.out, re.MULTILINE) for answer in (first, again)]
+    assert sweeps[0] == sweeps[1] != []
+    summaries = [Record(folder).summary() for folder in folders_in(Path("runs"))]
+    assert [run.params["model.weights"] for run in summaries if run].count(f"run:{key}") == 2

@@ -17,6 +17,7 @@ from tl_sweep import plan, reproduce, train
 from tl_sweep.config.loading import conf_dir
 from tl_sweep.config.schema import ConfigError
 from tl_sweep.run.key import key_of
+from tl_sweep.run.which import Places
 from tl_sweep.sweep.forecast import Cost, describe_cost
 from tl_sweep.sweep.grid import lay_out
 from tl_sweep.sweep.jobs import Grid
@@ -255,8 +256,15 @@ def test_a_run_is_reproduced_from_its_record(command: Sweep, small_run: Recorded
     assert answer.out.splitlines()[-1] == f"{small_run.run_id}: reproduced, every metric is equal"
 
 
+def test_a_run_is_reproduced_where_there_is_no_store(command: Sweep, small_run: Recorded) -> None:
+    answer = command(reproduce.main, f"run={small_run.folder}", "tracking.uri=null")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[-1] == f"{small_run.folder}: reproduced, every metric is equal"
+    assert [path.name for path in Path().iterdir()] == ["runs"]
+
+
 def test_a_run_that_is_run_again_is_recorded_under_its_own_key(small_run: Recorded, tmp_path: Path) -> None:
-    reproduce.run_again(small_run.folder, tmp_path / "again", small_run.uri)
+    reproduce.run_again(small_run.folder, tmp_path / "again", Places.of(small_run.config))
     found = Record(tmp_path / "again").summary()
     assert found is not None
     assert found.tags["key"] == key_of(small_run.config)

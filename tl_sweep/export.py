@@ -1,6 +1,6 @@
 """Write a finished run's model for plain torchvision:
 
-    python -m tl_sweep.export run=<mlflow run id> [out=exported]
+    python -m tl_sweep.export run=best [out=exported]
 
 leaves model.pth (a full state dict), classes.json and preprocessing.json in the folder `out`, and prints the lines that
 load them without this package.
@@ -17,24 +17,26 @@ from tl_sweep.base.arguments import argument, read
 from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.arguments import config_argument
+from tl_sweep.run.which import Places, RunArguments, which_run
 
 
 @dataclass(frozen=True)
-class Arguments:
-    run: str = argument("", "needed: MLflow run id")
-    out: Path = argument(Path("exported"), "the folder to write to")
-    tracking_uri: str = config_argument("tracking.uri", doc="MLflow tracking address, where the run is")
+class Arguments(RunArguments):
+    out: Path = argument(Path("exported"), "the folder to write to", folder=True)
 
 
-def export(run_id: str, uri: str, folder: Path) -> str:
-    """Write the three files; returns Python code that rebuilds the model from them."""
+def export(text: str, places: Places, folder: Path) -> str:
+    """Write the three files; returns Python code that rebuilds the model from them.
+
+    Raises:
+        UserError: no such run (``text``: see ``tl_sweep.run.which``), or the weights that it started from are gone.
+    """
     import torch
 
     from tl_sweep.run.finished import checkpoint_of
     from tl_sweep.training.checkpoint import restore
 
-    checkpoint = checkpoint_of(run_id, uri)
+    checkpoint = checkpoint_of(which_run(text, places), places)
     model = restore(checkpoint)
     folder.mkdir(parents=True, exist_ok=True)
     preprocessing = asdict(checkpoint.preprocessing) | {"working_px": checkpoint.preprocessing.working_px}
@@ -60,8 +62,8 @@ def main() -> None:
     with errors_for_people():
         arguments = read(Arguments, sys.argv[1:], __doc__)
         if not arguments.run:
-            raise UserError("which run? python -m tl_sweep.export run=<mlflow run id> [out=folder]")
-        print(export(arguments.run, arguments.tracking_uri, arguments.out))
+            raise UserError("which run? python -m tl_sweep.export run=best [out=folder]")
+        print(export(arguments.run, arguments.places, arguments.out))
 
 
 if __name__ == "__main__":

@@ -34,12 +34,14 @@ class Arguments:
     model: str = argument("", "needed: the backbone, an option of conf/model")
     model_weights: str | None = config_argument("model.weights", default="imagenet")
     data_image_size: int = config_argument("data.image_size")
-    out: Path = argument(Path("features.npy"), "the file to write, .npy or .parquet")
+    out: Path = argument(Path("features.npy"), "the file to write, .npy or .parquet", suffixes=FORMATS)
+    output_dir: str = config_argument("output.dir", doc="where the runs are, for model.weights=run:<…>")
     cache_dir: str = config_argument("cache.dir")
     weights_dir: str = config_argument("weights.dir")
     tracking_uri: str | None = config_argument(
-        "tracking.uri", doc="MLflow tracking address, for model.weights=run:<mlflow run id>"
+        "tracking.uri", doc="MLflow tracking address, for model.weights=run:<…>; null: none"
     )
+    tracking_experiment: str = config_argument("tracking.experiment")
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ def configure(arguments: Arguments) -> Config:
         UserError: an unknown model, or values that it cannot take.
     """
     from tl_sweep.models.catalog import model_problems
+    from tl_sweep.run.weights import start_in_full
     from tl_sweep.sweep.preflight import folder_problems
 
     options = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
@@ -147,13 +150,14 @@ def configure(arguments: Arguments) -> Config:
             "data": {"image_size": arguments.data_image_size, "root": "."},
             "cache": {"dir": arguments.cache_dir, "enabled": "True"},
             "weights": {"dir": arguments.weights_dir},
-            "tracking": {"uri": arguments.tracking_uri},
+            "output": {"dir": arguments.output_dir},
+            "tracking": {"uri": arguments.tracking_uri, "experiment": arguments.tracking_experiment},
         },
     )
     problems = [*model_problems(config.model, config.data.image_size), *folder_problems(config)]
     if problems:
         raise ConfigError(problems)
-    return config
+    return start_in_full(config)
 
 
 def main() -> None:
@@ -164,8 +168,6 @@ def main() -> None:
             raise UserError(
                 "which backbone, which images? python -m tl_sweep.features model=resnet18 IMAGE_OR_FOLDER..."
             )
-        if out.suffix not in FORMATS:
-            raise UserError(f"out={out}: its name must end in {' or '.join(FORMATS)}")
         from tl_sweep.predict import find_images
 
         features = compute_features(configure(arguments), find_images(words))

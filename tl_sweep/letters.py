@@ -26,7 +26,7 @@ class Arguments:
     model: str = argument(SHIPPED, "the backbone, an option of conf/model")
     source: str = argument("letters", "what it learns to tell apart", choices=EMBEDDED)
     seed: int = config_argument("seed")
-    out: Path = argument(Path(__file__).parent / "weights", "the folder to write to")
+    out: Path = argument(Path(__file__).parent / "weights", "the folder to write to", folder=True)
 
 
 def main() -> None:

@@ -1,13 +1,14 @@
 """Class and probability for images, by a finished run, on its own preprocessing:
 
-    python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR_FOLDER...
+    python -m tl_sweep.predict run=best IMAGE_OR_FOLDER... [out=predictions.csv]
 
-prints a row per image: file, class, its probability, and ``p/<class>`` for every class.
+prints or writes a row per image: file, class, its probability, and ``p/<class>`` for every class.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -15,25 +16,27 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tl_sweep.base.arguments import argument, read_with_words
-from tl_sweep.base.command_line import errors_for_people
+from tl_sweep.base.command_line import errors_for_people, format_of, write
 from tl_sweep.base.errors import UserError
-from tl_sweep.config.arguments import config_argument
+from tl_sweep.run.which import Places, RunArguments, which_run
 
 BATCH_SIZE = 32
 
 
+FORMATS = ("csv", "json")
+
+
 @dataclass(frozen=True)
-class Arguments:
-    run: str = argument("", "needed: MLflow run id")
-    format: str = argument("csv", "how rows are printed, one per image", choices=("csv", "json"))
-    tracking_uri: str = config_argument("tracking.uri", doc="MLflow tracking address, where the run is")
+class Arguments(RunArguments):
+    format: str = argument("", "how rows are written, one per image; not given: csv, or as out says", choices=FORMATS)
+    out: Path | None = argument(None, "a file to write to, instead of printing", suffixes=(".csv", ".json"))
 
 
-def predict(run_id: str, uri: str, paths: list[Path]) -> Iterator[dict[str, str | float]]:
+def predict(text: str, places: Places, paths: list[Path]) -> Iterator[dict[str, str | float]]:
     """A row per image: file, predicted class, its probability, and ``p/<class>`` for every class.
 
     Raises:
-        UserError: no such run, an unreadable image, or a folder without images.
+        UserError: no such run (``text``: see ``tl_sweep.run.which``), an unreadable image, or a folder without images.
     """
     import torch
 
@@ -42,7 +45,7 @@ def predict(run_id: str, uri: str, paths: list[Path]) -> Iterator[dict[str, str 
     from tl_sweep.run.finished import checkpoint_of
     from tl_sweep.training.checkpoint import restore
 
-    checkpoint = checkpoint_of(run_id, uri)
+    checkpoint = checkpoint_of(which_run(text, places), places)
     model, preprocessing = restore(checkpoint), checkpoint.preprocessing
     for first in range(0, len(paths), BATCH_SIZE):
         chunk = paths[first : first + BATCH_SIZE]
@@ -84,16 +87,22 @@ def main() -> None:
     with errors_for_people():
         arguments, words = read_with_words(Arguments, sys.argv[1:], __doc__)
         if not arguments.run or not words:
-            raise UserError(
-                "which run, which images? python -m tl_sweep.predict run=<mlflow run id> IMAGE_OR_FOLDER..."
-            )
-        rows = list(predict(arguments.run, arguments.tracking_uri, find_images(words)))
-        if arguments.format == "json":
-            print(json.dumps(rows, indent=1, ensure_ascii=False))
-        else:
-            writer = csv.DictWriter(sys.stdout, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+            raise UserError("which run, which images? python -m tl_sweep.predict run=best IMAGE_OR_FOLDER...")
+        style = format_of(arguments.format, arguments.out, default="csv")
+        rows = list(predict(arguments.run, arguments.places, find_images(words)))
+        write(as_json(rows) if style == "json" else as_csv(rows), arguments.out)
+
+
+def as_json(rows: list[dict[str, str | float]]) -> str:
+    return json.dumps(rows, indent=1, ensure_ascii=False)
+
+
+def as_csv(rows: list[dict[str, str | float]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
 
 
 if __name__ == "__main__":

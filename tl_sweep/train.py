@@ -41,10 +41,10 @@ def task(node: DictConfig) -> float:
     if position.sweep_id:  # the sweep has prepared all its jobs before the first
         require_same(config, Identity(position.key, HydraConfig.get().sweeper.digests))
         return run_once(config, run_folder(config, position.key), position)
-    return run_alone(node, config, position)
+    return run_alone(node, position)
 
 
-def run_alone(node: DictConfig, config: Config, position: Position) -> float:
+def run_alone(node: DictConfig, position: Position) -> float:
     """A run that no sweep has prepared."""
     from tl_sweep.run.key import run_folder
     from tl_sweep.sweep.grid import lay_out, recall_from_store
@@ -52,6 +52,9 @@ def run_alone(node: DictConfig, config: Config, position: Position) -> float:
     from tl_sweep.sweep.preflight import make_ready
 
     grid = lay_out([list(position.overrides)], lambda _: node)
+    for note in grid.notes():
+        print(note, flush=True)
+    config = grid.jobs[0].config
     if grid.unfinished():
         make_ready([config])
         grid = recall_from_store(grid)

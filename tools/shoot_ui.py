@@ -20,7 +20,8 @@ from typing import Any
 from browser import Browser, started
 
 from tl_sweep.comparison.analysis import Question
-from tl_sweep.config.schema import TrackingConfig, WeightsConfig, local_path
+from tl_sweep.config.schema import OutputConfig, TrackingConfig, WeightsConfig, local_path
+from tl_sweep.run.finished import Files
 from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.names import Metric
 from tl_sweep.tracking.store import compare_link, recorded_runs
@@ -85,7 +86,8 @@ def show_comparison(browser: Browser, link: str, words: list[str]) -> str:
 
 def main(sweep: str, out: str, uri: str = str(TrackingConfig.uri)) -> None:
     runs = recorded_runs(uri, TrackingConfig.experiment, sweep)
-    study = study_of(runs, Question(sweep), uri, local_path(str(WeightsConfig.dir)))
+    files = Files(uri, local_path(str(WeightsConfig.dir)), local_path(str(OutputConfig.dir)))
+    study = study_of(runs, Question(sweep), files)
     link = compare_link(uri, TrackingConfig.experiment, [row.run_ids[0] for row in study.rows])
     experiment_id = link.rpartition("experiments=")[2].strip('[]"')
     with served(uri) as address, started() as browser:

@@ -10,7 +10,8 @@ from commands import Answer
 
 from tl_sweep.comparison.analysis import Question
 from tl_sweep.comparison.study import Study
-from tl_sweep.config.schema import Config, local_path
+from tl_sweep.config.schema import Config
+from tl_sweep.run.finished import Files
 from tl_sweep.sweep.conclusion import study_of, sync_command
 from tl_sweep.tracking.record import Record, folders_in
 from tl_sweep.train import main
@@ -34,7 +35,7 @@ def own_baseline(command: Callable[..., Answer], tmp_path: Path) -> tuple[Answer
     answer = command(main, "-m", f"--config-dir={options.parent}", *TINY, "freeze=from_nothing,none")
     records = [Record(folder).summary() for folder in folders_in(Path("runs").absolute())]
     runs = [record for record in records if record is not None]
-    return answer, study_of(runs, Question("test"), None, local_path(str(tmp_path / "weights")))
+    return answer, study_of(runs, Question("test"), Files(None, tmp_path / "weights", tmp_path / "runs"))
 
 
 def test_a_baseline_is_one_by_what_it_does_and_not_by_its_name(own_baseline: tuple[Answer, Study]) -> None:

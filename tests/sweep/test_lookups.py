@@ -28,7 +28,7 @@ MakeConfig = Callable[..., Config]
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    return Files(None, tmp_path / "cache" / "weights")
+    return Files(None, tmp_path / "cache" / "weights", tmp_path / "runs")
 
 
 def recorded(config: Config, folder: Path, fingerprint: str = "") -> RunRecord:

@@ -30,7 +30,7 @@ from tl_sweep.run.execute import run_job
 from tl_sweep.tracking.client import StoreAway
 from tl_sweep.tracking.delivery import Destination
 from tl_sweep.tracking.record import RunHeader, RunRecord, metric_lines
-from tl_sweep.tracking.store import download, metric_name, prepare_store, read_run, recorded_runs, runs_of_sweep
+from tl_sweep.tracking.store import download, metric_name, prepare_store, recorded_runs, runs_named, runs_of_sweep
 from tl_sweep.tracking.tracker import Tracker
 
 ARTIFACTS = {
@@ -175,7 +175,7 @@ def test_splits_are_disjoint_and_whole(small_run: Recorded) -> None:
 
 def test_the_random_feature_control_is_tagged(store_uri: str, tmp_path: Path) -> None:
     run = record(config_in(tmp_path, store_uri, {"freeze": "all"}, epochs=1, data={"shots": 2}), tmp_path / "run")
-    tags = read_run(store_uri, run.run_id).tags
+    tags = runs_named(store_uri, "tl_sweep", run.run_id)[0].tags
     assert (tags["control"], tags["init"], tags["trainable"]) == ("random features", "random", "head x 1")
     assert tags["trainable_parameters"] == "650"
     assert [phase["learns"] for phase in json.loads(tags["phases"])] == ["head"]
@@ -239,7 +239,7 @@ def test_numbers_that_are_none_stay_in_the_folder(tmp_path: Path, store_uri: str
     tracker = opened(tmp_path, store_uri)
     tracker.metrics({"val/loss": float("nan"), "val/acc": 0.5, "grad_norm/stem": float("inf")}, 0)
     tracker.close("FAILED")
-    assert read_run(store_uri, tracker.run_id).metrics == {"val/acc": 0.5}
+    assert runs_named(store_uri, "tl_sweep", tracker.run_id)[0].metrics == {"val/acc": 0.5}
     assert metric_lines(tmp_path)[0].keys() == {"step", "val/loss", "val/acc", "grad_norm/stem"}
 
 
@@ -257,7 +257,7 @@ def test_names_that_the_store_refuses_are_mended(tmp_path: Path, store_uri: str,
     tracker = opened(tmp_path, store_uri)
     tracker.metrics({given: 1.0}, 0)
     tracker.close("FINISHED")
-    assert read_run(store_uri, tracker.run_id).metrics == {recorded: 1.0}
+    assert runs_named(store_uri, "tl_sweep", tracker.run_id)[0].metrics == {recorded: 1.0}
 
 
 def test_runs_of_a_sweep_come_oldest_first_and_no_others(tmp_path: Path, store_uri: str) -> None:
@@ -269,13 +269,12 @@ def test_runs_of_a_sweep_come_oldest_first_and_no_others(tmp_path: Path, store_u
 
 
 def test_a_run_that_is_not_there(store_uri: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"run=0123: no such run in {store_uri}; `mlflow ui` lists them"):
-        read_run(store_uri, "0123")
+    assert runs_named(store_uri, "tl_sweep", "0123") == []
 
 
 def test_a_run_without_the_artifact(small_run: Recorded, tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=rf"run={small_run.run_id}: its artifact a\.pth is missing; did the run finish\?"
+        UserError, match=rf"run={small_run.run_id}: its artifact a\.pth is missing; if the run's folder was moved"
     ):
         download(small_run.uri, small_run.run_id, "a.pth", tmp_path)
 
@@ -375,7 +374,7 @@ def test_a_database_that_another_program_keeps_locked_is_said_to_be_that(locked:
     with pytest.raises(StoreAway, match=locked_words):
         recorded_runs(locked, "tl_sweep")
     with pytest.raises(StoreAway, match=locked_words):
-        read_run(locked, "0123")
+        runs_named(locked, "tl_sweep", "0123")
 
 
 def test_a_server_that_does_not_answer_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:

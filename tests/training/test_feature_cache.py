@@ -22,7 +22,7 @@ from tl_sweep.config.schema import Config
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.run.assemble import open_array_store
 from tl_sweep.sweep.jobs import reuse_order
-from tl_sweep.tracking.store import read_run
+from tl_sweep.tracking.store import runs_named
 from tl_sweep.train import main
 from tl_sweep.training import examples
 from tl_sweep.training.evaluate import predict
@@ -324,7 +324,7 @@ def test_a_run_records_what_it_had_from_the_cache(make_config: MakeConfig, store
         {"freeze": "all"}, augment={"views": 1}, cache={"enabled": "True"}, tracking={"uri": store_uri}
     )
     first, second = record(config, tmp_path / "first"), record(config, tmp_path / "second")
-    cold, warm = read_run(store_uri, first.run_id), read_run(store_uri, second.run_id)
+    cold, warm = runs_named(store_uri, "tl_sweep", first.run_id)[0], runs_named(store_uri, "tl_sweep", second.run_id)[0]
     assert cold.metrics["cache/missed_rows"] == 50 + 797
     assert cold.metrics["cache/written_mb"] > 0.2
     assert warm.metrics["cache/missed_rows"] == 0

@@ -35,7 +35,8 @@ HELP_COLUMNS = 120
 def argument(default: Any, doc: str, *, key: str = "", **rules: Any) -> Any:
     """A field of a command's arguments. key: as a person types it, where that is not the field's name.
 
-    rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``; of each value where the type is a tuple.
+    rules: ``choices``, ``ge``, ``gt``, ``le``, ``lt``, ``suffixes`` of a file, ``folder=True``; of each value where the
+    type is a tuple.
     """
     return field(default=default, metadata={"doc": doc, "key": key, **rules})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tl_sweep.base.errors import did_you_mean
@@ -13,7 +14,7 @@ _BOUNDS = {
     "le": (lambda value, bound: value <= bound, "at most"),
     "lt": (lambda value, bound: value < bound, "below"),
 }
-RULES = ("choices", "length", *_BOUNDS)
+RULES = ("choices", "length", "suffixes", "folder", *_BOUNDS)
 
 
 def broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
@@ -21,6 +22,11 @@ def broken_field(name: str, given: Any, rules: Any) -> Iterator[str]:
     choices = rules.get("choices")
     if choices and given not in choices:
         yield f"{name}={given}: allowed: {', '.join(choices)};{did_you_mean(str(given), choices)}".rstrip(";")
+    suffix = Path(str(given)).suffix.lower()
+    if given and suffix not in rules.get("suffixes", (suffix,)):
+        yield f"{name}={given}: its name must end in {' or '.join(rules['suffixes'])}"
+    if rules.get("folder") and (Path(given).is_file() or (suffix[1:].isalpha() and not Path(given).is_dir())):
+        yield f"{name}={given}: files are written into it: a folder is needed, and this is the name of a file"
     if "length" in rules and len(given) != rules["length"]:
         yield f"{name}={given}: {rules['length']} numbers are needed"
     numbers = given.values() if isinstance(given, dict) else given if isinstance(given, list) else [given]

@@ -85,7 +85,7 @@ class ModelConfig:
     name: str = key(MISSING, "a torchvision classification model, or one of our own (resnet_small, residual)")
     weights: str | None = key(
         None,
-        "null, imagenet, letters, run:<mlflow run id>, a .pth or .safetensors file, or a torchvision enum name",
+        "null, imagenet, letters, run:<which>, a .pth or .safetensors file, or a torchvision enum name",
         asks="source",
         path=True,
     )

@@ -107,7 +107,7 @@ def weights_identity(config: Config) -> str | None:
     if source.kind == "letters":
         return f"{config.model.weights}, recipe {RECIPE}, seed 0"
     if source.kind == "run":
-        return f"run {source.run_id}"
+        return f"run {Path(str(source.run_id)).name}"  # a folder's name is the key of the run in it
     promised = max(source.sha256_prefixes, key=len, default="")
     assert source.path is not None
     return (promised or verified(source.path).sha256)[:HASH_DIGITS]

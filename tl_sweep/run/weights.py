@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tl_sweep.base.atomic_files import atomic_write
@@ -9,11 +10,11 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config, local_path
 from tl_sweep.models.catalog import architecture
 from tl_sweep.models.weights.files import WeightsFile, description_of, verified
-from tl_sweep.models.weights.resolve import EMBEDDED, WeightsSource, resolve
+from tl_sweep.models.weights.resolve import EMBEDDED, RUN, WeightsSource, resolve
 from tl_sweep.run.context import Start
 from tl_sweep.run.letters import RECIPE, source_config, train_source
+from tl_sweep.run.which import Places, in_full, which_run
 from tl_sweep.tracking.names import Tag
-from tl_sweep.tracking.store import read_run
 
 POOLED = "pooled"  # in a file's description
 PACKAGE = Path(__file__).parents[1]
@@ -24,11 +25,24 @@ def weights_source(config: Config) -> WeightsSource | None:
     return resolve(config.model, local_path(config.weights.dir)) if config.freeze.pretrained else None
 
 
+def start_in_full(config: Config) -> Config:
+    """With ``model.weights=run:<…>``, however the run is named, as ``run:`` and what it is called for good.
+
+    Raises:
+        UserError: no such run, or several begin so.
+    """
+    text = config.model.weights
+    if text is None or not text.startswith(RUN):
+        return config
+    named = RUN + in_full(text.removeprefix(RUN), Places.of(config))
+    return replace(config, model=replace(config.model, weights=named))
+
+
 def uses_pooled_head(config: Config) -> bool:
     """Whether the authors' hidden linear layers are left out: weights trained here know none, nor do baselines.
 
     Raises:
-        UserError: ``run:<id>`` is not in the tracking store, which alone knows what that run left out.
+        UserError: there is no such run as ``run:<id>``, whose record alone knows what it left out.
     """
     if not architecture(config.model.name).hidden:
         return False
@@ -38,7 +52,10 @@ def uses_pooled_head(config: Config) -> bool:
             return True
         case "run":
             assert source.run_id is not None
-            recorded = read_run(_store_of(config), source.run_id)
+            said = description_of(_assembled(config, source.run_id)).get(POOLED)
+            if said is not None:
+                return said == "true"
+            recorded = which_run(source.run_id, Places.of(config))
             return Tag.POOLED in recorded.tags or recorded.params.get("model.weights") in EMBEDDED
         case "file":
             return source.path is not None and description_of(source.path).get(POOLED) == "true"
@@ -96,19 +113,18 @@ def assembled_weights(config: Config) -> Path:
     from tl_sweep.run.finished import checkpoint_of
     from tl_sweep.training.checkpoint import restore
 
-    run_id = str(config.model.weights).removeprefix("run:")
-    path = local_path(config.weights.dir) / f"run-{run_id}.safetensors"
+    run_id = str(config.model.weights).removeprefix(RUN)
+    path = _assembled(config, run_id)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.exists():
-            model = restore(checkpoint_of(run_id, _store_of(config)))
+            places = Places.of(config)
+            model = restore(checkpoint_of(which_run(run_id, places), places))
             tensors = {name: tensor.contiguous() for name, tensor in model.module.state_dict().items()}
             with atomic_write(path) as file:
                 save_file(tensors, file, metadata={POOLED: str(model.pooled).lower()})
     return path
 
 
-def _store_of(config: Config) -> str:
-    if config.tracking.uri is None:
-        raise UserError("model.weights=run:…: a tracking.uri is needed to look the run up")
-    return config.tracking.uri
+def _assembled(config: Config, run_id: str) -> Path:
+    return local_path(config.weights.dir) / f"run-{Path(run_id).name}.safetensors"

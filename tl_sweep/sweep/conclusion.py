@@ -21,6 +21,7 @@ from tl_sweep.config.quoting import pasted
 from tl_sweep.config.schema import Config, local_path
 from tl_sweep.report.ending import Ending, print_ending
 from tl_sweep.run.context import destination_of
+from tl_sweep.run.finished import Files
 from tl_sweep.run.key import params_of, run_folder
 from tl_sweep.sweep.jobs import Grid, Job
 from tl_sweep.sweep.lifecycle import tidy
@@ -48,7 +49,8 @@ def conclude(grid: Grid, sweep: str, arguments: list[str], results: list[Result]
         replace(run, params=params_of(job.config)) for run, job in zip(found, grid.jobs, strict=True) if run is not None
     ]
     try:
-        study = study_of(runs, Question(sweep), config.tracking.uri, local_path(config.weights.dir))
+        files = Files(config.tracking.uri, local_path(config.weights.dir), local_path(config.output.dir))
+        study = study_of(runs, Question(sweep), files)
         if where is not None and study.rows:
             study = with_link(study, where.uri, where.experiment)
     except UserError as error:  # the sweep itself is done, and is said to be
@@ -103,14 +105,12 @@ def _not_recorded(jobs: list[Job], results: list[Result]) -> list[Excluded]:
 PAGE = "report.html"  # in output.dir: the newest; a sweep's own stays beside it
 
 
-def study_of(runs: Iterable[RunRecord], question: Question, uri: str | None, weights_dir: Path) -> Study:
-    """The comparison of these runs, whose files are in their folders or in the store at ``uri``."""
+def study_of(runs: Iterable[RunRecord], question: Question, files: Files) -> Study:
+    """The comparison of these runs."""
     from tl_sweep.comparison.analysis import analyse
     from tl_sweep.comparison.evidence import Evidence
-    from tl_sweep.run.finished import Files
     from tl_sweep.sweep.lookups import Pictures, Speeds
 
-    files = Files(uri, weights_dir)
     return analyse(runs, Evidence(files, Pictures(files)), Speeds(files), question)
 
 

@@ -8,7 +8,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 
 from tl_sweep.base.errors import JobFailed
-from tl_sweep.sweep.grid import Compose, lay_out, sweep_id
+from tl_sweep.sweep.grid import Compose, in_full, lay_out, sweep_id
 from tl_sweep.sweep.jobs import Job
 from tl_sweep.sweep.schedulers.contract import SCHEDULERS, Result
 from tl_sweep.sweep.trials import Trials, return_of
@@ -29,8 +29,9 @@ def run_sweep(
     from tl_sweep.sweep.lifecycle import get_ready
 
     scheduler = SCHEDULERS[search]()
-    sweep, started_at_s = sweep_id(combinations), time.time()
-    grid = get_ready(lay_out(combinations, compose), sweep, here=not getattr(launcher, "elsewhere", False))
+    started_at_s, grid = time.time(), lay_out(combinations, compose)
+    sweep = sweep_id([in_full(combination, grid.starts) for combination in combinations])
+    grid = get_ready(grid, sweep, here=not getattr(launcher, "elsewhere", False))
     jobs, trials = grid.unfinished(), Trials(launcher.launch, sweep, started_at_s)
     results = _one_each(jobs, scheduler.run(jobs, trials.evaluate) if jobs else [], search)
     conclude(grid, sweep, arguments, results, started_at_s)

@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,11 +22,14 @@ from omegaconf import DictConfig
 from tl_sweep.base.errors import Misfit, UserError
 from tl_sweep.config.loading import parse
 from tl_sweep.config.schema import Config, ConfigError
+from tl_sweep.config.typed import literal
 from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.models.catalog import model_problems
 from tl_sweep.run.identity import identity_of
 from tl_sweep.run.key import run_folder
-from tl_sweep.sweep.jobs import Grid, Job, reuse_order
+from tl_sweep.run.weights import start_in_full
+from tl_sweep.run.which import Places
+from tl_sweep.sweep.jobs import WEIGHTS, Grid, Job, reuse_order
 from tl_sweep.sweep.preflight import check_data, plan_problems_of, raise_all, weights_problems
 from tl_sweep.tracking.record import Record, RunRecord
 from tl_sweep.training.objectives.registry import objective_problems
@@ -45,7 +48,8 @@ def lay_out(combinations: list[list[str]], compose: Compose) -> Grid:
         ConfigError: every problem of every combination.
         UserError: the data set cannot be had.
     """
-    jobs, dropped, ignored = _read_all(combinations, compose)
+    starts = Starts()
+    jobs, dropped, ignored = _read_all(combinations, compose, starts)
     check_data([job.config for job in jobs])
     jobs = _recall(_merge(_with_keys(jobs)))
     merged = len(combinations) - sum(dropped.values()) - len(jobs)
@@ -57,7 +61,14 @@ def lay_out(combinations: list[list[str]], compose: Compose) -> Grid:
     if not sensible:
         raise_all(dropped, len(combinations))
     order = reuse_order([job.config for job in sensible])
-    return Grid([sensible[place] for place in order], len(combinations), merged, dict(dropped), dict(ignored))
+    return Grid(
+        jobs=[sensible[place] for place in order],
+        asked=len(combinations),
+        merged=merged,
+        dropped=dict(dropped),
+        ignored=dict(ignored),
+        starts=starts.renamed,
+    )
 
 
 def recall_from_store(grid: Grid) -> Grid:
@@ -80,18 +91,52 @@ def recall_from_store(grid: Grid) -> Grid:
     return replace(grid, jobs=[replace(job, record=job.record or found.get(job.key)) for job in grid.jobs])
 
 
-def _read_all(combinations: list[list[str]], compose: Compose) -> tuple[list[Job], Counter[str], Counter[str]]:
+@dataclass
+class Starts:
+    """The runs that jobs start from, each looked up once, so that all jobs of a sweep mean the same by ``run:best``.
+
+    renamed: ``model.weights`` that were not given in full, and what they are.
+    """
+
+    renamed: dict[str, str] = field(default_factory=dict)
+    known: dict[tuple[str, Places], str | UserError] = field(default_factory=dict)
+
+    def in_full(self, config: Config) -> Config:
+        """
+        Raises:
+            UserError: no such run, or several begin so.
+        """
+        given = config.model.weights
+        if given is None:
+            return config
+        where = (given, Places.of(config))
+        if where not in self.known:
+            try:
+                self.known[where] = str(start_in_full(config).model.weights)
+            except UserError as error:
+                self.known[where] = error
+        full = self.known[where]
+        if isinstance(full, UserError):
+            raise full
+        self.renamed |= {given: full} if full != given else {}
+        return replace(config, model=replace(config.model, weights=full))
+
+
+def _read_all(
+    combinations: list[list[str]], compose: Compose, starts: Starts
+) -> tuple[list[Job], Counter[str], Counter[str]]:
     """The jobs that make sense so far, why others do not, and which keys are not read; with how many of each."""
     jobs: list[Job] = []
     mistakes, dropped, ignored = Counter[str](), Counter[str](), Counter[str]()
     unread: dict[str, str] = {}
     for overrides in combinations:
-        job, problems = _read(overrides, compose)
+        job, problems = _read(overrides, compose, starts)
         keys = {p.unread: p for p in problems if isinstance(p, Misfit) and _gives(overrides, p.unread)}
         if problems and len(keys) == len(problems):
             ignored.update(list(keys))
             unread = keys | unread
-            job, problems = _read([o for o in overrides if not any(_gives([o], key) for key in keys)], compose)
+            read = [o for o in overrides if not any(_gives([o], key) for key in keys)]
+            job, problems = _read(read, compose, starts)
         mistakes.update(problem for problem in problems if not isinstance(problem, Misfit))
         dropped.update(problems[:1])
         jobs += [] if job is None else [job]
@@ -101,11 +146,16 @@ def _read_all(combinations: list[list[str]], compose: Compose) -> tuple[list[Job
     return jobs, dropped, ignored
 
 
-def _read(overrides: list[str], compose: Compose) -> tuple[Job | None, list[str]]:
+def _read(overrides: list[str], compose: Compose, starts: Starts) -> tuple[Job | None, list[str]]:
     try:
         config = parse(compose(overrides))
     except ConfigError as error:
         return None, error.problems
+    asked = config.model.weights
+    try:
+        config = starts.in_full(config)
+    except UserError as error:
+        return None, [str(error)]
     given = {override.lstrip("+").partition("=")[0] for override in overrides}
     problems = [
         *model_problems(config.model, config.data.image_size),
@@ -114,6 +164,8 @@ def _read(overrides: list[str], compose: Compose) -> tuple[Job | None, list[str]
         *unread_keys(config, given),
         *unread_by_source(config, given),
     ]
+    if config.model.weights != asked:
+        overrides = [o for o in overrides if not _gives([o], WEIGHTS)] + _starting_from(str(config.model.weights))
     return (None, problems) if problems else (Job(overrides, config), [])
 
 
@@ -179,6 +231,19 @@ def expand(overrides: list[Override]) -> list[list[str]]:
         else:
             axes[key] = [f"{key}={override.get_value_element_as_str()}"]
     return [list(job) for job in itertools.product(*axes.values())]
+
+
+def in_full(combination: list[str], starts: Mapping[str, str]) -> list[str]:
+    """Its overrides, with the run to start from named for good, as if it had been typed so. starts: see ``Grid``."""
+    words: list[str] = []
+    for word in combination:
+        given = str(OverridesParser.create().parse_override(word).value()) if _gives([word], WEIGHTS) else ""
+        words += _starting_from(starts[given]) if given in starts else [word]
+    return words
+
+
+def _starting_from(weights: str) -> list[str]:
+    return expand([OverridesParser.create().parse_override(literal(f"{WEIGHTS}={weights}"))])[0]
 
 
 def expand_arms(

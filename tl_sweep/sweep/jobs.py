@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tl_sweep.config.schema import Config
 from tl_sweep.run.identity import NOT_CHECKED, Identity
 from tl_sweep.tracking.record import RunRecord
+
+WEIGHTS = "model.weights"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Grid:
     """The jobs of a grid, in the order in which they share most.
 
     asked: combinations. merged: how many of them mean the same as another. dropped: why some mean nothing, and how
-    many. ignored: keys that some combinations do not read, and how many.
+    many. ignored: keys that some combinations do not read, and how many. starts: ``model.weights`` that name a run, as
+    they were given and in full.
     """
 
     jobs: list[Job]
@@ -42,11 +45,15 @@ class Grid:
     merged: int
     dropped: dict[str, int]
     ignored: dict[str, int]
+    starts: dict[str, str] = field(default_factory=dict)
 
     def notes(self) -> list[str]:
         """What became of the combinations, a line each; empty when each is a job."""
         lines = [f"{count} of {self.asked} combinations dropped: {reason}" for reason, count in self.dropped.items()]
         lines += [f"{key} is not read by {count} of {self.asked} combinations" for key, count in self.ignored.items()]
+        lines += [
+            f"{WEIGHTS}={given} is {full}: write that to come back to this sweep" for given, full in self.starts.items()
+        ]
         if self.merged:
             lines.append(f"{self.merged} of {self.asked} combinations mean the same as another one and run once")
         return lines

@@ -259,6 +259,15 @@ def send_waiting(output_dir: Path, destination: Destination, *, everything: bool
     return result
 
 
+def delivered_ids(folder: Path) -> set[str]:
+    """The ids that stores have given to the run in ``folder``."""
+    ids = set()
+    for path in (folder / STATE).glob("sent-*.json"):
+        with suppress(OSError, ValueError):  # a file that a crash left empty says nothing
+            ids.add(str(json.loads(path.read_text())["run_id"]))
+    return ids - {""}
+
+
 def own_id(folder: Path) -> str:
     return next((event["id"] for event, _ in Record(folder).events() if event["event"] == "start"), "")
 

@@ -152,7 +152,8 @@ class Record:
         return {event["step"] for event, _ in self.events() if event["event"] == "metrics"}
 
     def summary(self) -> RunRecord | None:
-        """The events folded into one: last values, and the status of the last attempt. None: nothing was recorded."""
+        """The events folded into one: last values, the status of the last attempt, and the folder where it is, which is
+        not always where it was. None: nothing was recorded."""
         status, started_s = "", 0.0
         params: dict[str, str] = {}
         tags: dict[str, str] = {}
@@ -176,6 +177,7 @@ class Record:
                     tags |= {tag: event[tag] for tag in REASONS.values() if tag in event}
         if damaged:
             status, tags[Tag.ERROR] = DAMAGED, f"{self.path}: line {damaged} is damaged"
+        tags |= {Tag.FOLDER: str(self.folder.absolute())}
         return RunRecord("", status, params, tags, metrics, started_s) if status else None
 
 

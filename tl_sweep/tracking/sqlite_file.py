@@ -17,6 +17,12 @@ def sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix(PREFIX)).absolute() if uri.startswith(PREFIX) else None
 
 
+def missing_database(uri: str) -> Path | None:
+    """The SQLite database at this address, if it is not there: MLflow would make one."""
+    database = sqlite_path(uri)
+    return None if database is None or database.exists() else database
+
+
 def make_whole(database: Path, migrate: Callable[[str], None]) -> None:
     """Make the database unless it is there. Only for who holds its lock.
 

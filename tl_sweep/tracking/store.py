@@ -22,7 +22,7 @@ from tl_sweep.tracking.client import (
 )
 from tl_sweep.tracking.names import YES, Tag
 from tl_sweep.tracking.record import REASONS, RunRecord
-from tl_sweep.tracking.sqlite_file import make_whole, sqlite_path
+from tl_sweep.tracking.sqlite_file import make_whole, missing_database, sqlite_path
 
 MIGRATION = 7_580_197  # the name of a lock in PostgreSQL: any number, the same for all
 
@@ -150,8 +150,8 @@ def recorded_runs(uri: str, experiment: str, sweep: str = "") -> list[RunRecord]
         StoreAway: a server does not answer.
         UserError: there is no such database or experiment, or the store refuses.
     """
-    database = sqlite_path(uri)
-    if database is not None and not database.exists():  # MLflow would make one
+    database = missing_database(uri)
+    if database is not None:
         raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the runs are recorded")
     with store_errors(uri):
         if known_experiment_id(connect(uri), experiment) is None:
@@ -180,8 +180,7 @@ def finished_runs(uri: str, experiment: str, keys: Collection[str]) -> dict[str,
         StoreAway: a server does not answer.
         UserError: the store cannot be opened, or refuses.
     """
-    database = sqlite_path(uri)
-    if database is not None and not database.exists():  # MLflow would make one
+    if missing_database(uri) is not None:
         return {}
     done = "attributes.status = 'FINISHED'"
     questions = [f"{done} and tags.`{Tag.KEY}` = '{key}'" for key in keys] if len(keys) < 4 else [done]
@@ -247,32 +246,34 @@ def stored_status(status: str) -> str:
     return "KILLED" if status == "PAUSED" else status
 
 
-def read_run(uri: str, run_id: str) -> RunRecord:
-    """One run.
+def runs_named(uri: str, experiment: str, text: str) -> list[RunRecord]:
+    """The run of this MLflow id, in whatever experiment; else those of ``experiment`` whose id or key begins so.
 
     Raises:
-        UserError: there is no such database, or no such run in the store.
+        StoreAway: a server does not answer.
+        UserError: the store cannot be opened, or refuses.
     """
     from mlflow.exceptions import MlflowException
 
-    database = sqlite_path(uri)
-    if database is not None and not database.exists():  # MLflow would make one
-        raise UserError(f"tracking.uri={masked(uri)}: there is no database {database}; say where the run was recorded")
     with store_errors(uri):
         client = connect(uri)
         try:
-            return _record(client.get_run(run_id))
+            return [_record(client.get_run(text))]
         except MlflowException as error:
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
-            raise UserError(f"run={run_id}: no such run in {masked(uri)}; `mlflow ui` lists them") from error
+        if not text.isalnum() or known_experiment_id(client, experiment) is None:
+            return []
+        questions = (f"attributes.run_id LIKE '{text}%'", f"tags.`{Tag.KEY}` LIKE '{text}%'")
+        found = {run.run_id: run for question in questions for run in search(uri, experiment, question)}
+        return [run for run in found.values() if run.tags.get(Tag.REPLACED) != YES]
 
 
 def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
     """Bring the artifact ``name`` of a run into ``folder``.
 
     Raises:
-        UserError: the run has no such artifact.
+        UserError: the run has no such artifact, or it is no longer where the store says.
     """
     from mlflow.exceptions import MlflowException
 
@@ -280,4 +281,6 @@ def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
     try:
         return Path(connect(uri).download_artifacts(run_id, name, str(folder)))
     except (MlflowException, OSError) as error:
-        raise UserError(f"run={run_id}: its artifact {name} is missing; did the run finish?") from error
+        raise UserError(
+            f"run={run_id}: its artifact {name} is missing; if the run's folder was moved, output.dir= says where it is"
+        ) from error

@@ -21,7 +21,8 @@ from tl_sweep.export import export
 from tl_sweep.models.catalog import model_problems
 from tl_sweep.models.sources.contract import BACKBONE_SOURCES
 from tl_sweep.run.key import key_of
-from tl_sweep.tracking.store import read_run
+from tl_sweep.run.which import Places
+from tl_sweep.tracking.store import runs_named
 
 TOY = ToySource()
 
@@ -64,7 +65,7 @@ def test_the_key_is_that_of_this_network(tmp_path: Path) -> None:
 def test_a_finished_run_is_loaded_and_exported(toy_run: Recorded, tmp_path: Path) -> None:
     module, class_names = tl_sweep.load_run(toy_run.run_id, toy_run.uri)
     assert isinstance(module, ToyNetwork)
-    code = export(toy_run.run_id, toy_run.uri, tmp_path)
+    code = export(toy_run.run_id, Places.of(toy_run.config), tmp_path)
     assert code.splitlines()[:4] == [
         "import torch, toy_network",
         "from torch import nn",
@@ -89,7 +90,7 @@ def test_the_frozen_stage_stands_still_and_the_other_learns(toy_run: Recorded) -
 
 
 def test_a_run_records_its_stages_and_the_versions_of_its_packages(toy_run: Recorded) -> None:
-    tags = read_run(toy_run.uri, toy_run.run_id).tags
+    tags = runs_named(toy_run.uri, "tl_sweep", toy_run.run_id)[0].tags
     assert json.loads(tags["parameters_per_stage"]).keys() == {"stage1", "stage2", "head"}
     assert tags["backbone"] == "toy"
     versions = {name for name in tags if name.startswith("version.")}

@@ -45,10 +45,10 @@ def test_values_are_resolved_in_the_documented_order(value: str | None, kind: st
         ("resnet18", "none", "model.weights='none': no such weights; did you mean null?"),
         ("resnet18", "", "model.weights='': no such weights; did you mean null?"),
         ("resnet18", "IMAGENET1K_V2", "model.weights='IMAGENET1K_V2': resnet18 has no such weights; allowed are null, "
-         "letters, letters_clean, imagenet, IMAGENET1K_V1, run:<id> and the path of a file; did you mean "
+         "letters, letters_clean, imagenet, IMAGENET1K_V1, run:<which> and the path of a file; did you mean "
          "'IMAGENET1K_V1'?"),
         ("residual", "imagenet", "model.weights='imagenet': residual has no such weights; allowed are null, letters, "
-         "letters_clean, run:<id> and the path of a file"),
+         "letters_clean, run:<which> and the path of a file"),
         ("resnet81", "imagenet", "model.name=resnet81: neither torchvision nor we (resnet_small, residual) have it. "
          "did you mean 'resnet18'?"),
     ],

@@ -16,6 +16,7 @@ from tl_sweep.models.catalog import architecture, architecture_label
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 EMBEDDED = ("letters", "letters_clean")  # made by tl_sweep.letters: the good source, and the wrong one
+RUN = "run:"  # and which
 SHIPPED = "resnet_small"  # the network whose embedded weights lie in the package
 
 
@@ -25,7 +26,8 @@ class WeightsSource:
 
     kind: ``none``, ``file``, ``download``, ``letters`` or ``run``.
     path: where the file is, or will be once ``fetch`` has brought it; None where the command has yet to say so.
-    url: of a download. run_id: of a run. sha256_prefixes: hex digits with which the file's hash must begin.
+    url: of a download. run_id: of a run, or its key or folder. sha256_prefixes: hex digits with which the file's hash
+    must begin.
     """
 
     kind: str
@@ -48,8 +50,8 @@ def resolve(config: ModelConfig, weights_dir: Path) -> WeightsSource:
         raise UserError(f"model.weights={value!r}: no such weights; did you mean null?")
     if value in EMBEDDED:
         return WeightsSource("letters", path=letters_path(config, weights_dir), sha256_prefixes=promised)
-    if value.startswith("run:"):
-        return WeightsSource("run", run_id=value.removeprefix("run:"), sha256_prefixes=promised)
+    if value.startswith(RUN):
+        return WeightsSource("run", run_id=value.removeprefix(RUN), sha256_prefixes=promised)
     if "/" in value or value.endswith(SUFFIXES):
         path = local_path(value)
         return WeightsSource("file", path=path, sha256_prefixes=(*promised, *_hash_in_name(path.name)))
@@ -92,6 +94,6 @@ def _url(name: str, value: str) -> str:
         return row.weights[name_there]
     allowed = ["null", *EMBEDDED, *(["imagenet"] if row.weights else []), *row.weights]
     raise UserError(
-        f"model.weights={value!r}: {name} has no such weights; allowed are {', '.join(allowed)}, run:<id> "
+        f"model.weights={value!r}: {name} has no such weights; allowed are {', '.join(allowed)}, run:<which> "
         f"and the path of a file;{did_you_mean(value, allowed)}".removesuffix(";")
     )

@@ -29,7 +29,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +52,14 @@ KEPT = "kept.json"  # written last: what the first checkout was asked for
 MEASURED = ("images_per_s", "seconds", "peak_memory_mb", "cache/")  # of the machine, not of the result
 PATIENCE_S = 600
 PHOTOGRAPHS_PER_CLASS = 30
+# Of a comparison's json and csv: older name to newer one.
+RENAMED = {
+    "vs_scratch": "vs_baseline",
+    "stability": "selection_frequency",
+    "best_again": "best_frequency",
+    "arrival": "time_to_baseline",
+    "scratch_needs": "baseline_needs",
+}
 GENERATED_RUNS = 150  # one backbone, 2 numbers of labels, 5 strategies, 3 rates, 5 seeds
 MOST_DETAILS = 10  # of one comparison
 MOST_WORDS = 60
@@ -429,7 +436,18 @@ def comparisons_rows(before: Path, after: Path) -> Iterator[Row]:
     for runs in ("trained", "generated"):
         for form, read in (("json", json.loads), ("csv", read_csv)):
             old, new = (read((folder / f"{runs}.{form}").read_text()) for folder in (before, after))
-            yield study_row(f"{runs} runs as {form}", old, new)
+            yield study_row(f"{runs} runs as {form}", renamed(old), renamed(new))
+
+
+def renamed(value: Any) -> Any:
+    """With each key under its newest name; a csv's column begins with its group's."""
+    if isinstance(value, dict):
+        return {newest(name): renamed(item) for name, item in value.items()}
+    return [renamed(item) for item in value] if isinstance(value, list) else value
+
+
+def newest(key: str) -> str:
+    return next((new + key[len(old) :] for old, new in RENAMED.items() if key.startswith(old)), key)
 
 
 def read_csv(text: str) -> list[dict[str, Any]]:
@@ -465,41 +483,24 @@ def summary_of(study: Any) -> str:
 
 def pairs(before: Any, after: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Values that stand in the same place of both: under the same key, or at the same position of equally long lists.
-    What is left, under keys that only one of them has, is compared in order: a key may have another name now."""
+    What only the first one has is compared with nothing; what only the second one has is new, and left out."""
     if isinstance(before, dict) and isinstance(after, dict):
         for name in before:
             if name in after:
                 yield from pairs(before[name], after[name], f"{place}.{name}")
-        yield from pairs_in_order(rest(before, after), rest(after, before), place)
+            else:
+                yield from ((f"{place}.{name}: gone", leaf, None) for leaf in leaves(before[name]))
     elif isinstance(before, list) and isinstance(after, list):
         if len(before) != len(after):
             yield f"{place}: length", len(before), len(after)
         for position, (old, new) in enumerate(zip(before, after, strict=False)):
             yield from pairs(old, new, f"{place}[{position}]")
-    elif isinstance(before, (dict, list)) or isinstance(after, (dict, list)):
-        yield from pairs_in_order(before, after, place)
     else:
         yield place, before, after
 
 
-def rest(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in others}
-
-
-def pairs_in_order(before: Any, after: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
-    """The numbers of both in order, and the texts of both in order, keys among them."""
-    for old, new in zip_longest(numbers_in(before), numbers_in(after)):
-        yield f"{place}: by position", old, new
-    for old, new in zip_longest(texts_in(before), texts_in(after)):
-        yield place, old, new
-
-
 def numbers_in(value: Any) -> list[Any]:
     return [leaf for leaf in leaves(value) if is_number(leaf)]
-
-
-def texts_in(value: Any) -> list[str]:
-    return [leaf for leaf in leaves(value) if isinstance(leaf, str)]
 
 
 def leaves(value: Any) -> Iterator[Any]:

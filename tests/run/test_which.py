@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,8 +32,10 @@ def stored(tmp_path: Path, store_uri: str) -> Places:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """``make("abc", val=0.9, …)``: the folder of a run as it records itself."""
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """``make("abc", val=0.9, …)``: the folder of a run as it records itself, later than those before it."""
+    clock = itertools.count(1.7e9)
+    monkeypatch.setattr("tl_sweep.tracking.record.time", SimpleNamespace(time=lambda: next(clock)))
 
     def make_run(
         key: str,

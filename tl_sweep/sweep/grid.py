@@ -21,8 +21,8 @@ from omegaconf import DictConfig
 
 from tl_sweep.base.errors import Misfit, UserError
 from tl_sweep.config.loading import parse
+from tl_sweep.config.quoting import literal
 from tl_sweep.config.schema import Config, ConfigError
-from tl_sweep.config.typed import literal
 from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.models.catalog import model_problems
 from tl_sweep.run.identity import identity_of
@@ -243,7 +243,7 @@ def in_full(combination: list[str], starts: Mapping[str, str]) -> list[str]:
 
 
 def _starting_from(weights: str) -> list[str]:
-    return expand([OverridesParser.create().parse_override(literal(f"{WEIGHTS}={weights}"))])[0]
+    return expand([OverridesParser.create().parse_override(literal(WEIGHTS, weights))])[0]
 
 
 def expand_arms(

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from tl_sweep.comparison.study import Study
 from tl_sweep.report import formats
-from tl_sweep.report.column import Column, recorded
-from tl_sweep.report.columns import COLUMNS, in_files, on_page
+from tl_sweep.report.column import TABLES, Column, recorded
+from tl_sweep.report.columns import COLUMNS, in_files, in_table, on_page
 from tl_sweep.report.page import render
 from tl_sweep.report.table import as_csv, as_json, as_markdown, print_study
 
@@ -69,6 +69,19 @@ class TestAColumnForARecordedMetric(ColumnContract):
         assert '<option value="test/top5_acc">top-5 accuracy, %</option>' in page
         groups = [found.group for found in on_page(measured.rows)]
         assert groups.count("accuracy") == 5, "it stands with its group"
+
+
+@pytest.mark.parametrize("width", [80, 120, 400])
+def test_a_narrow_terminal_breaks_tables_not_words(width: int) -> None:
+    study = replace(STUDY, gains=())
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_study(study, console)
+    text = console.export_text()
+    cells = {column.cell(row) for table in TABLES for column in in_table(study.rows, table) for row in study.rows}
+    assert {cell for cell in cells if cell not in text} == set()
+    parts = [line for line in text.splitlines() if line.startswith(" mark ")]
+    assert (len(parts) == len(TABLES)) == (width == 400)
+    assert all(word in part for part in parts for word in ("backbone", "strategy"))
 
 
 def test_a_table_that_is_not_there_is_refused() -> None:

@@ -36,7 +36,7 @@ def terminal_table(rows: Sequence[Row], columns: Sequence[Column], title: str) -
     """A row per backbone, strategy and axis, at the setting that validation chose."""
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
-        heading = _in_two_lines(column.title, max(1, *map(len, map(column.cell, rows))))
+        heading = _heading(rows, column)
         table.add_column(escape(heading), justify="right" if column.is_number else "left", overflow="fold")
     before: Task | None = None
     for row in rows:
@@ -48,11 +48,29 @@ def terminal_table(rows: Sequence[Row], columns: Sequence[Column], title: str) -
     return table
 
 
-def _in_two_lines(heading: str, width: int) -> str:
-    """Broken where it is wider than the texts below it, so that these need not break."""
-    while len(lines := textwrap.wrap(heading, width, break_long_words=False, break_on_hyphens=False)) > 2:
+def _heading(rows: Sequence[Row], column: Column) -> str:
+    """In two lines where it is wider than the texts below it."""
+    width = max(1, *map(len, map(column.cell, rows)))
+    while len(lines := textwrap.wrap(column.title, width, break_long_words=False, break_on_hyphens=False)) > 2:
         width += 1
     return "\n".join(lines)
+
+
+def as_wide_as(width: int, rows: Sequence[Row], columns: Sequence[Column]) -> Iterator[list[Column]]:
+    """The columns of one table after the other, each as wide as fits into ``width`` letters: a table that is wider
+    would have to break words. What names a row stands in all of them."""
+    names, part = [column for column in columns if not column.table], list[Column]()
+    for column in columns:
+        if column.table and part and _width(rows, [*names, *part, column]) > width:
+            yield [*names, *part]
+            part = []
+        part += [column] * bool(column.table)
+    yield [*names, *part]
+
+
+def _width(rows: Sequence[Row], columns: Sequence[Column]) -> int:
+    texts = [[*_heading(rows, column).splitlines(), *map(column.cell, rows)] for column in columns]
+    return 1 + sum(2 + max(map(len, column)) for column in texts)
 
 
 def transfer_table(study: Study) -> tuple[list[str], list[list[str]]]:
@@ -105,7 +123,9 @@ def sentences(study: Study) -> Iterator[str]:
 def print_study(study: Study, console: Console) -> None:
     if study.rows:
         for name, title in TABLES.items():
-            console.print(terminal_table(study.rows, in_table(study.rows, name), title))
+            parts = as_wide_as(console.width, study.rows, in_table(study.rows, name))
+            for place, columns in enumerate(parts):
+                console.print(terminal_table(study.rows, columns, "" if place else title))
     headings, body = transfer_table(study)
     if body:
         table = Table(*map(escape, headings), title=GAINS, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))

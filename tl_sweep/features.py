@@ -88,12 +88,14 @@ def loose_files(paths: list[Path], data_dir: Path) -> ImageSet:
         UserError: some cannot be read.
     """
     from tl_sweep.data.decode import listing
-    from tl_sweep.data.imageset import ImageSet, found_files
+    from tl_sweep.data.files import LabelledFiles, found_files
+    from tl_sweep.data.imageset import ImageSet
 
     folders = [path.absolute().parent.name for path in paths]
     class_names = sorted(set(folders))
     labels = [class_names.index(folder) for folder in folders]
-    found = found_files(paths, [str(path) for path in paths], labels, [""] * len(paths), class_names, data_dir)
+    ids = [str(path) for path in paths]
+    found = found_files(LabelledFiles(paths, ids, labels, [""] * len(paths), class_names), data_dir)
     if found.problems:
         named = [f"{found.ids[index]} ({problem})" for index, problem in found.problems.items()]
         raise UserError(f"{len(named)} unreadable image(s): {listing(named)}")

@@ -4,11 +4,9 @@ C channels, W side of a decoded image."""
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +15,22 @@ from PIL import Image
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.data.decode import decode, listing
-from tl_sweep.data.file_records import HASH_BYTES, content_hash, scan
+from tl_sweep.data.file_records import HASH_BYTES, Facts, content_hash
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
 IMBALANCE = 1.5
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file that a source saw and did not take. reason: of which there are few, so that they can be counted."""
+
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +41,9 @@ class Found:
     ``train``, ``val`` or ``test``, empty where it is ours to split. hashes_N: uint8 (N, 16), of each image's content
     alone. open_image: the image at an index, anew each time. problems: index to why that image is unreadable. notes:
     what was understood and what was passed over, in words for people. groups_N: what must stay in one split, where the
-    source knows it; a ``data.group`` comes before.
+    source knows it; a ``data.group`` comes before. labels_from: where labels came from, for people; empty: they belong
+    to the data set. left_out: files that were seen and not taken. unlabelled: images without a label, for ``predict``.
+    facts: of each image, None where it could not be read; empty: nobody looked.
     """
 
     class_names: tuple[str, ...]
@@ -45,6 +55,10 @@ class Found:
     problems: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     groups_N: np.ndarray | None = None
+    labels_from: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
+    facts: tuple[Facts | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +68,7 @@ class ImageSet:
     labels_N: int64. hashes_N: uint8 (N, 16), of the content. ids: relative path, or ``digits/0017``.
     own_split_N: ``train``, ``val``, ``test`` as the source says, else empty. groups_N: whatever must stay in one split.
     notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents, labels and groups.
+    labels_from, left_out, unlabelled, facts: as the source found them (``Found``), facts of these images alone.
     """
 
     name: str
@@ -66,6 +81,10 @@ class ImageSet:
     notes: tuple[str, ...]
     fingerprint: str
     open_image: Callable[[int], Image.Image]
+    labels_from: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
+    facts: tuple[Facts | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -84,42 +103,6 @@ class ImageSet:
         return torch.from_numpy(images_BCWW)
 
 
-def found_files(
-    paths: Sequence[Path],
-    ids: Sequence[str],
-    labels: Sequence[int],
-    splits: Sequence[str],
-    class_names: Sequence[str],
-    data_dir: Path,
-    notes: tuple[str, ...] = (),
-    verify: bool = False,
-) -> Found:
-    """A source whose images are files; each is read and decoded once, and remembered in ``data_dir``."""
-    records = scan(paths, data_dir, verify=verify)
-    return Found(
-        class_names=tuple(class_names),
-        ids=tuple(ids),
-        labels_N=np.asarray(labels, dtype=np.int64),
-        splits_N=np.asarray(splits, dtype="U5"),
-        hashes_N=_hash_rows([record.hash for record in records]),
-        open_image=lambda index: open_unchanged(paths[index], records[index].hash),
-        problems={index: record.problem for index, record in enumerate(records) if record.problem},
-        notes=notes,
-    )
-
-
-def open_unchanged(path: Path, known_hash: bytes) -> Image.Image:
-    """The image in a file, whose content must be what was hashed.
-
-    Raises:
-        ValueError: it is not.
-    """
-    content = path.read_bytes()
-    if content_hash(content) != known_hash:
-        raise ValueError("the file changed since it was read")
-    return Image.open(io.BytesIO(content))
-
-
 def found_arrays(
     images_NHW: np.ndarray,
     ids: Sequence[str],
@@ -133,7 +116,7 @@ def found_arrays(
         ids=tuple(ids),
         labels_N=np.asarray(labels, dtype=np.int64),
         splits_N=np.asarray(splits, dtype="U5"),
-        hashes_N=_hash_rows([content_hash(image.tobytes()) for image in images_NHW]),
+        hashes_N=hash_rows([content_hash(image.tobytes()) for image in images_NHW]),
         open_image=lambda index: Image.fromarray(images_NHW[index]),
     )
 
@@ -157,6 +140,10 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
         notes=(*found.notes, *unreadable_notes, *clashing_notes, *_imbalance(found.class_names, labels_N)),
         fingerprint=_fingerprint(found, kept, groups_N),
         open_image=lambda index: found.open_image(int(kept[index])),
+        labels_from=found.labels_from,
+        left_out=found.left_out,
+        unlabelled=found.unlabelled,
+        facts=tuple(found.facts[index] for index in kept) if found.facts else (),
     )
 
 
@@ -173,7 +160,7 @@ def check_classes(name: str, class_names: Sequence[str], labels_N: np.ndarray) -
         raise UserError(f"data={name}: no image in class {listing(empty)}: add images or remove the folder")
 
 
-def _hash_rows(hashes: list[bytes]) -> np.ndarray:
+def hash_rows(hashes: list[bytes]) -> np.ndarray:
     padded = b"".join(content.ljust(HASH_BYTES, b"\0") for content in hashes)
     return np.frombuffer(padded, dtype=np.uint8).reshape(-1, HASH_BYTES)
 

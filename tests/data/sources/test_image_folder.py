@@ -82,7 +82,7 @@ def test_nested_files_any_case_and_hidden_files(root: Path) -> None:
     images = opened(root)
     assert len(images) == 11
     assert "cats/paris/11.PNG" in images.ids
-    assert images.notes == ("1 .txt file(s) are no images and were ignored",)
+    assert images.notes == ("1 file(s) left out: .txt is no image (dogs/readme.txt)",)
 
 
 @pytest.mark.parametrize("val_name", ["val", "valid", "validation"])

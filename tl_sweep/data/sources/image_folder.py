@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,8 @@ from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.base.paths import expanded
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
-from tl_sweep.data.imageset import Found, found_files
+from tl_sweep.data.files import LabelledFiles, found_files
+from tl_sweep.data.imageset import Found, LeftOut
 from tl_sweep.data.sources.contract import DataSource
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
@@ -39,23 +39,24 @@ class ImageFolder(DataSource[DataConfig]):
         if not class_names:
             raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
         entered = {device_and_inode(folder) for folder in (root, *(f for _, f in splits), *(f for _, f in folders))}
-        files = [(path, split, folder) for split, folder in folders for path in all_files(folder, entered)]
-        images = [found for found in files if found[0].suffix.lower() in EXTENSIONS]
+        seen = [(path, split, folder) for split, folder in folders for path in all_files(folder, entered)]
+        images = [found for found in seen if found[0].suffix.lower() in EXTENSIONS]
         _check_not_empty(class_names, images, learned_from=splits[0][1])
         label_of = {name: label for label, name in enumerate(class_names)}
-        ignored = Counter(
-            path.suffix.lower() or path.name for path, _, _ in files if path.suffix.lower() not in EXTENSIONS
-        )
-        return found_files(
+        files = LabelledFiles(
             paths=[path for path, _, _ in images],
             ids=[path.relative_to(root).as_posix() for path, _, _ in images],
             labels=[label_of[folder.name] for _, _, folder in images],
             splits=[split for _, split, _ in images],
             class_names=class_names,
-            data_dir=data_dir,
-            notes=tuple(f"{count} {kind} file(s) are no images and were ignored" for kind, count in ignored.items()),
-            verify=config.verify,
+            labels_from="the names of folders",
+            left_out=tuple(
+                LeftOut(path.relative_to(root).as_posix(), f"{path.suffix.lower() or path.name} is no image")
+                for path, _, _ in seen
+                if path.suffix.lower() not in EXTENSIONS
+            ),
         )
+        return found_files(files, data_dir, verify=config.verify)
 
 
 IMAGE_FOLDER = ImageFolder()

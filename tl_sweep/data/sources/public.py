@@ -23,7 +23,8 @@ from tl_sweep.base.paths import expanded
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.file_records import HASH_BYTES, FileRecord, content_hash, scan
-from tl_sweep.data.imageset import Found, found_arrays, found_files
+from tl_sweep.data.files import LabelledFiles, found_files
+from tl_sweep.data.imageset import Found, found_arrays
 from tl_sweep.data.sources.contract import DataSource
 
 CONNECT_TIMEOUT_S = 20
@@ -109,7 +110,7 @@ def read_files(parts: dict[str, Any], data_dir: Path, paths: str, labels: str) -
     first = next(iter(parts.values()))
     root = Path(first.root)
     ids = [path.relative_to(root).as_posix() for path in all_paths]
-    return found_files(all_paths, ids, all_labels, splits, first.classes, data_dir)
+    return found_files(LabelledFiles(all_paths, ids, all_labels, splits, first.classes), data_dir)
 
 
 def read_image_folder(parts: dict[str, Any], data_dir: Path) -> Found:
@@ -117,7 +118,7 @@ def read_image_folder(parts: dict[str, Any], data_dir: Path) -> Found:
     folder = parts[""]
     paths = [Path(path) for path, _ in folder.samples]
     ids = [path.relative_to(folder.root).as_posix() for path in paths]
-    return found_files(paths, ids, folder.targets, [""] * len(paths), folder.classes, data_dir)
+    return found_files(LabelledFiles(paths, ids, folder.targets, [""] * len(paths), folder.classes), data_dir)
 
 
 def read_pcam(parts: dict[str, Any], data_dir: Path) -> Found:

@@ -1,0 +1,83 @@
+"""Images that are files: what a source understood of them before any is opened, and the set found in them."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tl_sweep.data.decode import listing
+from tl_sweep.data.file_records import content_hash, scan
+from tl_sweep.data.imageset import Found, LeftOut, hash_rows
+
+NAMED = 3  # files that a note names of each reason
+
+
+@dataclass(frozen=True)
+class LabelledFiles:
+    """Files and their labels, as a layout or a table gives them. N files.
+
+    ids: unique and lasting, such as a path below the root. labels: places in ``class_names``. splits: ``train``,
+    ``val`` or ``test``, empty where it is ours to split. groups: what must stay in one split, of each file; empty: nothing is
+    known. labels_from: where the labels came from, for people. left_out: files that were seen and not taken, and why.
+    unlabelled: images without a label, which ``predict`` may be asked about. notes: what else was understood.
+    """
+
+    paths: Sequence[Path]
+    ids: Sequence[str]
+    labels: Sequence[int]
+    splits: Sequence[str]
+    class_names: Sequence[str]
+    groups: Sequence[str] = ()
+    labels_from: str = ""
+    left_out: tuple[LeftOut, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def found_files(files: LabelledFiles, data_dir: Path, verify: bool = False) -> Found:
+    """Each file is read and decoded once, and remembered in ``data_dir``.
+
+    Raises:
+        UserError: what was found cannot be kept.
+    """
+    records = scan(files.paths, data_dir, verify=verify)
+    return Found(
+        class_names=tuple(files.class_names),
+        ids=tuple(files.ids),
+        labels_N=np.asarray(files.labels, dtype=np.int64),
+        splits_N=np.asarray(files.splits, dtype="U5"),
+        hashes_N=hash_rows([record.hash for record in records]),
+        open_image=lambda index: open_unchanged(files.paths[index], records[index].hash),
+        problems={index: record.problem for index, record in enumerate(records) if record.problem},
+        notes=(*files.notes, *notes_of(files.left_out)),
+        groups_N=np.asarray(files.groups) if files.groups else None,
+        labels_from=files.labels_from,
+        left_out=files.left_out,
+        unlabelled=files.unlabelled,
+        facts=tuple(record.facts for record in records),
+    )
+
+
+def notes_of(left_out: Sequence[LeftOut]) -> list[str]:
+    """A line per reason: how many, why, and the first of them."""
+    count = Counter(file.reason for file in left_out)
+    names = {reason: [file.name for file in left_out if file.reason == reason] for reason in count}
+    return [f"{count[reason]} file(s) left out: {reason} ({listing(names[reason], NAMED)})" for reason in count]
+
+
+def open_unchanged(path: Path, known_hash: bytes) -> Image.Image:
+    """The image in a file, whose content must be what was hashed.
+
+    Raises:
+        ValueError: it is not.
+    """
+    content = path.read_bytes()
+    if content_hash(content) != known_hash:
+        raise ValueError("the file changed since it was read")
+    return Image.open(io.BytesIO(content))

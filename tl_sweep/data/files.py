@@ -23,9 +23,10 @@ class LabelledFiles:
     """Files and their labels, as a layout or a table gives them. N files.
 
     ids: unique and lasting, such as a path below the root. labels: places in ``class_names``. splits: ``train``,
-    ``val`` or ``test``, empty where it is ours to split. groups: what must stay in one split, of each file; empty: nothing is
-    known. labels_from: where the labels came from, for people. left_out: files that were seen and not taken, and why.
-    unlabelled: images without a label, which ``predict`` may be asked about. notes: what else was understood.
+    ``val`` or ``test``, empty where it is ours to split. groups: what must stay in one split, of each file; empty:
+    nothing is known. labels_from: where the labels came from, for people. left_out: files that were seen and not
+    taken, and why. unlabelled: images without a label, which ``predict`` may be asked about. notes: what else was
+    understood.
     """
 
     paths: Sequence[Path]

@@ -18,10 +18,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.loading import conf_dir, offer_own_options, own_conf_dir, parse
+from tl_sweep.config.option_files import own_files_named
 from tl_sweep.config.override_errors import explain
 from tl_sweep.config.schema import Config, ConfigError
 from tl_sweep.config.typed import read_command_line
@@ -89,8 +91,9 @@ def _position() -> Position:
 def compose_and_run(node: DictConfig) -> float:
     if HydraConfig.get().mode is RunMode.MULTIRUN:
         return task(node)
-    with errors_for_people():  # a single run: the error is the command's
-        return task(node)
+    position = _position()
+    with errors_for_people(), own_files_named(["--config-dir", position.config_dir], position.overrides):
+        return task(node)  # a single run: the error is the command's
 
 
 def main() -> None:
@@ -103,11 +106,12 @@ def main() -> None:
         asked = os.environ.get("HYDRA_FULL_ERROR")
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra prints errors itself otherwise, some with a traceback
         try:
-            hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(compose_and_run)()
-        except (HydraException, OmegaConfBaseException) as error:
+            with own_files_named(typed.flags, typed.overrides):
+                hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(compose_and_run)()
+        except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
             if asked == "1":
                 raise
-            raise ConfigError([explain(error, list(typed.overrides))]) from error
+            raise ConfigError(explain(error, typed)) from error
         finally:
             if asked is None:
                 del os.environ["HYDRA_FULL_ERROR"]

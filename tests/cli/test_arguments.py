@@ -93,9 +93,51 @@ plan data.root=1e3 → 1 error: data.root: there is no folder 1e3.
 train data.root=photos data.image_size=32 --cfg job → 0 name: image_folder
 train output.dir='a (1)' --cfg job → 0 dir: a (1)
 train model.weights=w/é.pth model=resnet18 → 1 error: PLACE/w/é.pth: there is no such weight file
+train freeze=typo --config-dir own → 1 error: own/freeze/typo.yaml: freeze.phasess: no such key; did you mean 'freeze.phases'?
+plan freeze=typo --config-dir own → 1 error: own/freeze/typo.yaml: freeze.phasess: no such key; did you mean 'freeze.phases'?
+plan freeze=all,typo --config-dir=own → 1 error: own/freeze/typo.yaml: freeze.phasess: no such key
+train -m freeze=none,typo --config-dir own → 1 error: own/freeze/typo.yaml: freeze.phasess: no such key
+plan freeze=phase --config-dir own → 1 error: own/freeze/phase.yaml: freeze.phases.frozn: no such key; did you mean 'freeze.phases.frozen'?
+plan freeze=global --config-dir own → 1 error: own/freeze/global.yaml: sed: no such key; did you mean 'seed'?
+plan freeze=type --config-dir own → 1 error: own/freeze/type.yaml: freeze.lr.adamw: Value 'abc' of type 'str' could not be converted to Float
+plan freeze=nolist --config-dir own → 1 error: own/freeze/nolist.yaml: freeze.phases: a list is wanted; begin each entry with '- '
+plan freeze=list --config-dir own → 1 error: own/freeze/list.yaml: it holds a list; an option file has a line per key: value
+plan freeze=value --config-dir own → 1 error: own/freeze/value.yaml: freeze.phases[0].parameters=al: allowed: all, norm; did you mean 'all'?
+train freeze=value --config-dir own → 1 error: own/freeze/value.yaml: freeze.phases[0].parameters=al: allowed: all, norm; did you mean 'all'?
+plan freeze=empty --config-dir own → 1 error: own/freeze/empty.yaml: freeze.name: must be given
+plan freeze=lookup --config-dir own → 1 error: freeze.lr.adamw: Interpolation key 'nowhere.x' not found
+train --config-dir own --config-name whole → 1 error: own/whole.yaml: sed: no such key; did you mean 'seed'?
+train freeze=tab --config-dir own → 1 error: own/freeze/tab.yaml, line 2: a tab stands where blanks must; indent with blanks
+plan freeze=tab --config-dir own → 1 error: own/freeze/tab.yaml, line 2: a tab stands where blanks must; indent with blanks
+train freeze=quote --config-dir own → 1 error: own/freeze/quote.yaml, line 2: the quote is never closed; close it
+plan freeze=bracket --config-dir own → 1 error: own/freeze/bracket.yaml, line 3: the bracket is never closed, or a comma is missing
+plan freeze=indented --config-dir own → 1 error: own/freeze/indented.yaml, line 2: a key where none may be; keys of one level begin in the same column
+plan freeze=twice --config-dir own → 1 error: own/freeze/twice.yaml, line 2: the key stands twice; leave one of them
+plan freeze=latin --config-dir own → 1 error: own/freeze/latin.yaml: it is not in UTF-8; save it as UTF-8
+plan freeze=bell --config-dir own → 1 error: own/freeze/bell.yaml: a character that YAML has not
 train device=cuda data.image_size=32 freeze=all → 1 error: device=cuda: torch sees no CUDA device here
 train device=gpu → 1 error: device=gpu: allowed: auto, cpu, cuda, mps; did you mean 'cpu'?
 """
+OWN_FILES = {
+    "freeze/mine": "name: mine\nphases: [{frozen: half}]\nlr: {adamw: 1e-3}\n",
+    "freeze/typo": "name: typo\nphasess: [{frozen: half}]\n",
+    "freeze/phase": "name: phase\nphases: [{frozn: half}]\n",
+    "freeze/global": "# @package _global_\nsed: 3\n",
+    "freeze/type": "name: type\nlr: {adamw: abc}\n",
+    "freeze/nolist": "name: nolist\nphases:\n  frozen: half\n",
+    "freeze/list": "- a\n- b\n",
+    "freeze/value": "name: value\nphases: [{frozen: half, parameters: al}]\nlr: {adamw: 1e-3}\n",
+    "freeze/empty": "",
+    "freeze/lookup": "name: lookup\nphases: [{frozen: half}]\nlr: {adamw: '${nowhere.x}'}\n",
+    "freeze/tab": "name: tab\n\tphases: [{frozen: half}]\n",
+    "freeze/quote": "phases: [{frozen: half}]\nname: 'open\n",
+    "freeze/bracket": "name: bracket\nphases: [{frozen: half}\nlr: {adamw: 1e-3}\n",
+    "freeze/indented": "name: indented\n  phases: [{frozen: half}]\n",
+    "freeze/twice": "name: twice\nname: again\n",
+    "freeze/latin": "name: caf\N{LATIN SMALL LETTER E WITH ACUTE}\n",
+    "freeze/bell": "name: \a\n",
+    "whole": "defaults: [config, _self_]\nsed: 3\n",
+}
 ROWS = [tuple(line.split(" → ")) for line in TYPED.strip().splitlines()]
 
 
@@ -105,7 +147,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, image_root: Path) -> Path:
     shutil.copytree(image_root, folder / PHOTOS)
     for name in ("a,b", "a", "b", "photos/red", "photos/blue", "own/freeze"):
         (folder / name).mkdir(parents=True)
-    (folder / "own" / "freeze" / "mine.yaml").write_text("name: mine\nphases: [{frozen: half}]\nlr: {adamw: 1e-3}\n")
+    for name, text in OWN_FILES.items():
+        (folder / "own" / f"{name}.yaml").write_text(text, encoding="latin-1")
     return folder
 
 

@@ -74,6 +74,14 @@ def from_yaml(text: str) -> Config:
     return config
 
 
+def no_such_field(name: str, cls: Any, prefix: str) -> str:
+    """That a part of the configuration, the dataclass ``cls`` at ``prefix``, has no key of this name; a near miss, and
+    what it has."""
+    known = [f"{prefix}{item.name}" for item in dataclasses.fields(cls)]
+    near = did_you_mean(f"{prefix}{name}", known)
+    return f"{prefix}{name}: no such key;{near} allowed here: {', '.join(known)}"
+
+
 def offer_own_options() -> None:
     """Tell Hydra of each data source that has keys of its own: its class is the option ``data=<name>``."""
     from hydra.core.config_store import ConfigStore
@@ -92,8 +100,7 @@ def _unknown_keys(node: DictConfig, cls: Any, prefix: str) -> Iterator[str]:
     known = {item.name: item for item in dataclasses.fields(cls)}
     for name in map(str, node):
         if name not in known:
-            near = did_you_mean(f"{prefix}{name}", [f"{prefix}{other}" for other in known])
-            yield f"{prefix}{name}: no such key;{near} allowed here: {', '.join(f'{prefix}{key}' for key in known)}"
+            yield no_such_field(name, cls, prefix)
             continue
         inner = known[name].default_factory
         if isinstance(inner, type) and dataclasses.is_dataclass(inner):

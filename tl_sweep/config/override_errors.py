@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
-from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf.errors import ConfigAttributeError, OmegaConfBaseException
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
+from omegaconf.errors import ConfigAttributeError, InterpolationResolutionError, OmegaConfBaseException
+from yaml import YAMLError
 
 from tl_sweep.base.errors import did_you_mean
 from tl_sweep.config.keys import field_paths, own_fields
+from tl_sweep.config.option_files import misfitting_file, unreadable_file
 from tl_sweep.config.schema import DATA_CONFIGS
+from tl_sweep.config.typed import CommandLine
 
 GROUPS = ("model", "freeze", "optim", "objective", "data", "augment", "sweep")
 LISTS = {path for path, item in field_paths() if str(item.type).startswith("list")}
@@ -17,8 +20,15 @@ AMBIGUOUS = re.compile("Ambiguous value for argument '(.*)'")
 PREFIXES = {path.rpartition(".")[0] for path, _ in field_paths()} - {""}
 
 
-def explain(error: Exception, arguments: list[str]) -> str:
-    """One line for ``error``, which composing the configuration for the command line ``arguments`` raised."""
+def explain(error: Exception, typed: CommandLine) -> list[str]:
+    """Lines for ``error``, which composing the configuration for a command line raised."""
+    if isinstance(error, YAMLError | UnicodeDecodeError):
+        return [unreadable_file(error, typed.flags)]
+    in_file = misfitting_file(error, typed.flags) if isinstance(error, ConfigCompositionException) else []
+    return in_file or [_of_overrides(error, list(typed.overrides))]
+
+
+def _of_overrides(error: Exception, arguments: list[str]) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read; quote values with blanks, brackets or commas: \"key='a (b)'\""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -47,7 +57,7 @@ def _missing_option(error: MissingConfigException) -> str:
 
 def _wrong_value(cause: OmegaConfBaseException, arguments: list[str]) -> str:
     name = str(cause.full_key)
-    if not _is_known(name):
+    if not _is_known(name) and not isinstance(cause, InterpolationResolutionError):
         return _no_such_key(name)
     if isinstance(cause, ConfigAttributeError):
         return f"{name}: only data={', data='.join(_sources_with(name))} has this key"

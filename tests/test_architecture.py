@@ -39,6 +39,7 @@ FLOORS = {
     "top": 6,
 }
 COMMANDS = {"train", "plan", "compare", "sync", "reproduce", "predict", "export", "features", "cache", "letters"}
+PACKAGES_AS_COMMANDS = {"tl_sweep.data.__main__"}  # python -m tl_sweep.data: the room and the command have one name
 TOP_LEVEL = {"__init__", "textbook", *COMMANDS}
 NEVER = {
     "report": {"models", "data", "training"},  # it shows a Study and computes nothing
@@ -98,6 +99,8 @@ GRAPH = {name: ours(imported(tree)) - {name} for name, tree in MODULES.items()}
 
 def room(module: str) -> str:
     parts = module.split(".")
+    if module in PACKAGES_AS_COMMANDS:
+        return "top"
     return parts[1] if len(parts) > 1 and parts[0] == "tl_sweep" and parts[1] in FLOORS else "top"
 
 

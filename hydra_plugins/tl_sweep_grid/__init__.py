@@ -46,7 +46,16 @@ class PlanSweeperConfig(GridSweeperConfig):
     list_jobs: bool = False
 
 
-for name, node in {"tl_sweep_grid": GridSweeperConfig, "tl_sweep_plan": PlanSweeperConfig}.items():
+@dataclass
+class DataSweeperConfig(GridSweeperConfig):
+    """page: where it is written; None: data.html in output.dir."""
+
+    _target_: str = "hydra_plugins.tl_sweep_grid.DataSweeper"
+    page: Optional[str] = None  # noqa: UP045  (OmegaConf reads these types)
+
+
+SWEEPERS = {"tl_sweep_grid": GridSweeperConfig, "tl_sweep_plan": PlanSweeperConfig, "tl_sweep_data": DataSweeperConfig}
+for name, node in SWEEPERS.items():
     ConfigStore.instance().store(group="hydra/sweeper", name=name, node=node, provider="tl_sweep")
 
 
@@ -102,4 +111,19 @@ class PlanSweeper(GridSweeper):
         here = not getattr(self.launcher, "elsewhere", False)
         foresee([job.config for job in grid.unfinished()], here=here)
         print_plan(grid, list_jobs=self.list_jobs)
+        return []
+
+
+class DataSweeper(GridSweeper):
+    """``tl_sweep.data``: says and shows what the data sets of a grid are, and refuses what ``GridSweeper`` would."""
+
+    def __init__(self, *, page: str | None = None, **others: Any) -> None:
+        super().__init__(**others)
+        self.page = page
+
+    def sweep(self, arguments: list[str]) -> list[JobReturn]:
+        from tl_sweep.sweep.grid import read_all
+        from tl_sweep.sweep.look import inspect
+
+        inspect([job.config for job in read_all(self._combinations(arguments), self.compose)], self.page)
         return []

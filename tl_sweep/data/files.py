@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,11 +64,18 @@ def found_files(files: LabelledFiles, data_dir: Path, verify: bool = False) -> F
     )
 
 
-def notes_of(left_out: Sequence[LeftOut]) -> list[str]:
+def by_reason(left_out: Iterable[LeftOut]) -> dict[str, list[str]]:
+    """The names of the files that were left out for each reason, in order."""
+    names: dict[str, list[str]] = {}
+    for file in left_out:
+        names.setdefault(file.reason, []).append(file.name)
+    return names
+
+
+def notes_of(left_out: Iterable[LeftOut]) -> list[str]:
     """A line per reason: how many, why, and the first of them."""
-    count = Counter(file.reason for file in left_out)
-    names = {reason: [file.name for file in left_out if file.reason == reason] for reason in count}
-    return [f"{count[reason]} file(s) left out: {reason} ({listing(names[reason], NAMED)})" for reason in count]
+    reasons = by_reason(left_out)
+    return [f"{len(names)} file(s) left out: {why} ({listing(names, NAMED)})" for why, names in reasons.items()]
 
 
 def open_unchanged(path: Path, known_hash: bytes) -> Image.Image:

@@ -69,6 +69,7 @@ class ImageSet:
     own_split_N: ``train``, ``val``, ``test`` as the source says, else empty. groups_N: whatever must stay in one split.
     notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents, labels and groups.
     labels_from, left_out, unlabelled, facts: as the source found them (``Found``), facts of these images alone.
+    twin_pairs: two images that are the same picture, and how alike they are (``identical pixels``, ``near-identical``).
     """
 
     name: str
@@ -85,6 +86,7 @@ class ImageSet:
     left_out: tuple[LeftOut, ...] = ()
     unlabelled: tuple[Path, ...] = ()
     facts: tuple[Facts | None, ...] = ()
+    twin_pairs: tuple[tuple[int, int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -71,6 +71,15 @@ def lay_out(combinations: list[list[str]], compose: Compose) -> Grid:
     )
 
 
+def read_all(combinations: list[list[str]], compose: Compose) -> list[Job]:
+    """The combinations that make sense, read and checked as ``lay_out`` does before it looks at the data.
+
+    Raises:
+        ConfigError: every problem of every combination.
+    """
+    return _read_all(combinations, compose, Starts())[0]
+
+
 def recall_from_store(grid: Grid) -> Grid:
     """The grid with what the tracking store knows of jobs that have no folder here, as on another machine.
 

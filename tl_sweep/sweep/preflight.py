@@ -78,17 +78,19 @@ def weights_problems(config: Config) -> Iterable[str]:
 
 
 def check_data(configs: list[Config]) -> None:
-    """Open and split each data set once; prints what a person should know about it."""
+    """Open and split each data set once; prints what was understood of it."""
+    from tl_sweep.data.inspection.summary import lines_of, summarise
     from tl_sweep.data.splits import split
 
     forget_images()
     said: set[str] = set()
     for config in _distinct(configs, lambda config: repr(config.data)):
         images = open_and_keep(config)
-        for note in (*images.notes, *split(images, config.data).notes):
-            if note not in said:
-                said.add(note)
-                print(f"data: {note}", flush=True)
+        summary = summarise(images, split(images, config.data), config.data.root)
+        for line in lines_of(summary) if images.labels_from else summary.notes:  # else nothing had to be found out
+            if line not in said:
+                said.add(line)
+                print(f"data: {line}", flush=True)
 
 
 def folder_problems(config: Config) -> Iterable[str]:

@@ -1,0 +1,1 @@
+"""What was understood of a data set, said and shown before anything is trained on it."""

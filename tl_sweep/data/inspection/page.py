@@ -26,7 +26,7 @@ EXTREMES: dict[str, Callable[[Facts], float]] = {  # what stands at the end of e
 
 @dataclass(frozen=True)
 class Picture:
-    """source: a ``data:`` address. names: of its files, where they are to be found again; empty: none is of interest."""
+    """source: a ``data:`` address. names: of its files, where somebody may want to find them again."""
 
     caption: str
     source: str

@@ -395,9 +395,9 @@ PARTS = {  # functions of ours by file; what one of them calls counts as its own
     "frozen stages, decoding included": ("prefix.py", "_compute"),
     "training epochs": ("loop.py", "train_epoch"),
     "validation": ("loop.py", "validate"),
-    "test and what is written": ("results.py", "test_and_save"),
-    "of that: figures, learning curves": ("figures.py", "curves"),
-    "of that: figures, confusion matrix": ("figures.py", "confusion"),
+    "test and what is written": ("outcome.py", "test_and_save"),
+    "of that: figures, learning curves": ("figures.py", "draw_curves"),
+    "of that: figures, confusion matrix": ("figures.py", "draw_confusion"),
 }
 
 

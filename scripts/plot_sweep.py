@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tl_sweep.comparison.analysis import Question
 from tl_sweep.config.schema import OutputConfig, TrackingConfig, WeightsConfig, local_path
-from tl_sweep.report.figures import labels, strategies
+from tl_sweep.report.figures import draw_labels, draw_strategies
 from tl_sweep.run.finished import Files
 from tl_sweep.sweep.conclusion import study_of
 from tl_sweep.tracking.store import recorded_runs
@@ -25,9 +25,9 @@ def main(path: str, *sweeps: str) -> None:
     files = Files(uri, local_path(str(WeightsConfig.dir)), local_path(str(OutputConfig.dir)))
     study = study_of(runs, Question("picture"), files)
     if study.gains:
-        labels(study.gains, Path(path))
+        draw_labels(study.gains, Path(path))
     else:
-        strategies(study.rows, Path(path))
+        draw_strategies(study.rows, Path(path))
 
 
 if __name__ == "__main__":

@@ -265,6 +265,21 @@ def test_long_files_have_a_reason() -> None:
     assert {module for module in MODULES if lines_of(module) > MOST_LINES} == OVER_MOST_LINES.keys()
 
 
+EACH_HAS_ITS_OWN = {"main", "Arguments"}  # every command
+
+
+def test_a_public_name_has_one_meaning() -> None:
+    """A function or class that other modules may import is defined in one of them."""
+    places: dict[str, list[str]] = {}
+    for module, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(module)
+    twice = {name: modules for name, modules in places.items() if len(modules) > 1}
+    assert twice.keys() - EACH_HAS_ITS_OWN == set(), twice
+    assert twice.keys() >= EACH_HAS_ITS_OWN, "an exception that guards nothing"
+
+
 def docstrings(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):

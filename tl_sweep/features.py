@@ -66,7 +66,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     from tl_sweep.run.inputs import data_dir
     from tl_sweep.run.weights import obtain
     from tl_sweep.sweep.preflight import obtain_weights
-    from tl_sweep.training.evaluate import in_order
+    from tl_sweep.training.evaluate import image_batches
     from tl_sweep.training.prefix import Prefix
 
     obtain_weights([config])
@@ -76,7 +76,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
         model = build(config, 2, obtain(config), compute)
         shown = examples(config, images, np.arange(len(images)), compute, store)
         prefix = Prefix(model, model.num_stages, compute, store)
-        values_ND = torch.cat(list(prefix.outputs(shown, in_order(shown), None))).cpu().numpy()
+        values_ND = torch.cat(list(prefix.outputs(shown, image_batches(shown), None))).cpu().numpy()
     labels = [images.class_names[label] for label in images.labels_N]
     return Features(list(images.ids), labels, values_ND, prefix.usage.missed)
 
@@ -113,7 +113,7 @@ def loose_files(paths: list[Path], data_dir: Path) -> ImageSet:
     )
 
 
-def write(features: Features, out: Path) -> None:
+def write_features(features: Features, out: Path) -> None:
     """Write what ``out``'s suffix says."""
     import pandas as pd
 
@@ -173,7 +173,7 @@ def main() -> None:
         from tl_sweep.predict import find_images
 
         features = compute_features(configure(arguments), find_images(words))
-        write(features, out)
+        write_features(features, out)
         count, width = features.values_ND.shape
         print(f"{count} images x {width} features in {out}; {features.missed} computed, the rest were there")
 

@@ -90,14 +90,14 @@ def main() -> None:
             raise UserError("which run, which images? python -m tl_sweep.predict run=best IMAGE_OR_FOLDER...")
         style = format_of(arguments.format, arguments.out, default="csv")
         rows = list(predict(arguments.run, arguments.places, find_images(words)))
-        write(as_json(rows) if style == "json" else as_csv(rows), arguments.out)
+        write(rows_as_json(rows) if style == "json" else rows_as_csv(rows), arguments.out)
 
 
-def as_json(rows: list[dict[str, str | float]]) -> str:
+def rows_as_json(rows: list[dict[str, str | float]]) -> str:
     return json.dumps(rows, indent=1, ensure_ascii=False)
 
 
-def as_csv(rows: list[dict[str, str | float]]) -> str:
+def rows_as_csv(rows: list[dict[str, str | float]]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
     writer.writeheader()

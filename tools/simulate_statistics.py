@@ -214,7 +214,7 @@ def selection_frequency(world: World, worlds: int, rng: np.random.Generator) -> 
         losses = rng.permutation(len(world.accuracies)).tolist()
         chosen.append(min(range(len(losses)), key=lambda m: (-correct_SMN[:, m].sum(), losses[m])))
         if number < 200:
-            shares.append(statistics.selection_frequency(list(map(list, correct_SMN)), losses, chosen[-1]))
+            shares.append(statistics.share_that_choose(list(map(list, correct_SMN)), losses, chosen[-1]))
     return float(((np.bincount(chosen) / worlds) ** 2).sum()), fmean(shares)
 
 

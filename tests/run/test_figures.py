@@ -9,13 +9,13 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from tl_sweep.run.figures import confusion, curves
+from tl_sweep.run.figures import draw_confusion, draw_curves
 
 
 @pytest.mark.parametrize(("num_classes", "side_px"), [(3, 324), (20, 800), (60, 800)])
 def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_classes: int, side_px: int) -> None:
     counts_KK = np.random.default_rng(0).integers(0, 9, (num_classes, num_classes))
-    confusion(counts_KK, tuple(f"class {k}" for k in range(num_classes)), tmp_path / "confusion.png")
+    draw_confusion(counts_KK, tuple(f"class {k}" for k in range(num_classes)), tmp_path / "confusion.png")
     with Image.open(tmp_path / "confusion.png") as picture:
         assert picture.format == "PNG"
         assert picture.size == (side_px, side_px)
@@ -24,12 +24,12 @@ def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_c
 
 @pytest.mark.parametrize("name", ["$x_$", r"$\frac$", "$"])
 def test_a_class_may_be_called_what_looks_like_mathematics(tmp_path: Path, name: str) -> None:
-    confusion(np.eye(2, dtype=int), (name, "b"), tmp_path / "confusion.png")
+    draw_confusion(np.eye(2, dtype=int), (name, "b"), tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
 def test_a_class_without_an_image_leaves_an_empty_row(tmp_path: Path) -> None:
-    confusion(np.array([[2, 1], [0, 0]]), ("a", "b"), tmp_path / "confusion.png")
+    draw_confusion(np.array([[2, 1], [0, 0]]), ("a", "b"), tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
 
@@ -41,7 +41,7 @@ def test_the_curves_draw_what_the_run_wrote(tmp_path: Path, monkeypatch: pytest.
     ]
     drawn, plot = [], Axes.plot
     monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **how: drawn.append((x, y)) or plot(axes, x, y, **how))
-    curves(records, tmp_path / "curves.png")
+    draw_curves(records, tmp_path / "curves.png")
     assert drawn == [((1, 2), (2.0, 1.0)), ((1, 2), (2.5, 1.5)), ((1, 2), (0.1, 0.3)), ((1, 2), (0.2, 0.4))]
     with Image.open(tmp_path / "curves.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (640, 240))

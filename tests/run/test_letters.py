@@ -25,7 +25,7 @@ from tl_sweep.data.sources.embedded import Glyphs
 from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.run import letters, weights
 from tl_sweep.run.weights import ensure_trained, obtain
-from tl_sweep.training.evaluate import loss_and_accuracy, predict
+from tl_sweep.training.evaluate import logits_of, loss_and_accuracy
 from tl_sweep.training.loop import fit
 from tl_sweep.training.prefix import Prefix
 
@@ -69,7 +69,7 @@ def accuracy(config: Config) -> float:
     run = assembled(config)
     for _ in fit(run.state, run.setup):
         pass
-    logits_NK = predict(Prefix(run.state.model, 0, run.setup.compute), run.test)
+    logits_NK = logits_of(Prefix(run.state.model, 0, run.setup.compute), run.test)
     return loss_and_accuracy(logits_NK, run.test.labels_N)[1]
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from tl_sweep.base.errors import UserError
-from tl_sweep.run.which import Places, best_run, in_full, which_run, which_sweep
+from tl_sweep.run.which import Places, best_run, named_for_good, which_run, which_sweep
 from tl_sweep.tracking.delivery import Delivery, Destination
 from tl_sweep.tracking.record import Record, RunHeader
 
@@ -212,13 +212,13 @@ def test_a_sweep_is_known_by_its_beginning(places: Places, make: Make) -> None:
 
 
 def test_a_full_id_stays_as_it_is_without_being_looked_up(places: Places) -> None:
-    assert in_full("f" * 32, places) == "f" * 32
+    assert named_for_good("f" * 32, places) == "f" * 32
 
 
 def test_a_name_for_good_is_the_stores_id_else_the_key_else_the_folder(stored: Places, make: Make) -> None:
     folder, outside = make("0123"), make("4567", where="outside")
     without = Places(stored.output_dir, None, stored.experiment)
-    assert [in_full(text, without) for text in ("best", "01", str(folder))] == ["0123"] * 3
-    assert in_full(str(outside), without) == str(outside)
+    assert [named_for_good(text, without) for text in ("best", "01", str(folder))] == ["0123"] * 3
+    assert named_for_good(str(outside), without) == str(outside)
     run_id = send(folder, stored)
-    assert [in_full(text, stored) for text in ("best", "01", "0123", str(folder))] == [run_id] * 4
+    assert [named_for_good(text, stored) for text in ("best", "01", "0123", str(folder))] == [run_id] * 4

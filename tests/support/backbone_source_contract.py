@@ -20,7 +20,13 @@ from tl_sweep.base.preprocessing import Preprocessing
 from tl_sweep.config.schema import ModelConfig
 from tl_sweep.models import build
 from tl_sweep.models.build import build_model, original_model
-from tl_sweep.models.catalog import architecture, architecture_label, default_preprocessing, has_norm, source_of
+from tl_sweep.models.catalog import (
+    architecture,
+    architecture_label,
+    backbone_source_of,
+    default_preprocessing,
+    has_norm,
+)
 from tl_sweep.models.sources.contract import BackboneSource
 from tl_sweep.models.stages import StagedModel, within
 from tl_sweep.models.weights.files import WeightsFile
@@ -103,7 +109,7 @@ class BackboneSourceContract:
 
     def test_the_name_leads_to_the_source(self, config: ModelConfig) -> None:
         assert config.name in self.source.names()
-        assert source_of(config.name) is self.source
+        assert backbone_source_of(config.name) is self.source
 
     def test_what_is_known_of_a_network_makes_sense(self, config: ModelConfig) -> None:
         row = architecture(config.name)

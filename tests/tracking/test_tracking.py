@@ -24,13 +24,20 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tl_sweep.base.errors import JobFailed, UserError
-from tl_sweep.config.schema import Config, flatten, to_dict
+from tl_sweep.config.schema import Config, flattened, to_dict
 from tl_sweep.run.context import Position
 from tl_sweep.run.execute import run_job
 from tl_sweep.tracking.client import StoreAway
 from tl_sweep.tracking.delivery import Destination
 from tl_sweep.tracking.record import RunHeader, RunRecord, metric_lines
-from tl_sweep.tracking.store import download, metric_name, prepare_store, recorded_runs, runs_named, runs_of_sweep
+from tl_sweep.tracking.store import (
+    download_artifact,
+    metric_name,
+    prepare_store,
+    recorded_runs,
+    runs_named,
+    runs_of_sweep,
+)
 from tl_sweep.tracking.tracker import Tracker
 
 ARTIFACTS = {
@@ -59,7 +66,7 @@ def test_a_run_that_ended_well_is_finished_under_a_name_that_tells_runs_apart(st
 
 
 def test_parameters_are_the_whole_configuration(small_run: Recorded, stored: Run) -> None:
-    assert stored.data.params.keys() == flatten(to_dict(small_run.config)).keys()
+    assert stored.data.params.keys() == flattened(to_dict(small_run.config)).keys()
     shown = {key: stored.data.params[key] for key in ("data.shots", "model.weights", "optim.lr_scale", "deterministic")}
     assert shown == {"data.shots": "5", "model.weights": "null", "optim.lr_scale": "1.0", "deterministic": "false"}
 
@@ -276,7 +283,7 @@ def test_a_run_without_the_artifact(small_run: Recorded, tmp_path: Path) -> None
     with pytest.raises(
         UserError, match=rf"run={small_run.run_id}: its artifact a\.pth is missing; if the run's folder was moved"
     ):
-        download(small_run.uri, small_run.run_id, "a.pth", tmp_path)
+        download_artifact(small_run.uri, small_run.run_id, "a.pth", tmp_path)
 
 
 # --- the store itself

@@ -25,7 +25,7 @@ from tl_sweep.sweep.jobs import reuse_order
 from tl_sweep.tracking.store import runs_named
 from tl_sweep.train import main
 from tl_sweep.training import examples
-from tl_sweep.training.evaluate import predict
+from tl_sweep.training.evaluate import logits_of
 from tl_sweep.training.examples import Examples
 from tl_sweep.training.feature_cache import Demand, Usage
 from tl_sweep.training.loop import fit
@@ -51,7 +51,7 @@ def numbers_of(config: Config) -> Numbers:
         depth = min(phase.frozen_stages for phase in run.setup.plan)
         demands = [Demand(run.test, [None])]
         prefix = run.setup.cache.prefix(run.state.model, depth, run.setup.compute, demands)
-        logits_NK = predict(prefix, run.test)
+        logits_NK = logits_of(prefix, run.test)
         run.state.model.load()
         return run.state.model.module.state_dict(), logits_NK, run.setup.cache.usage
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import Config
 from tl_sweep.training import solve
-from tl_sweep.training.evaluate import in_order
+from tl_sweep.training.evaluate import image_batches
 from tl_sweep.training.loop import fit
 from tl_sweep.training.prefix import Prefix
 
@@ -25,7 +25,7 @@ def test_solution_is_scikit_learns(make_config: MakeConfig) -> None:
     run = assembled(config)
     train = run.setup.train
     prefix = Prefix(run.state.model, run.state.model.num_stages, run.setup.compute)
-    train_ND = torch.cat(list(prefix.outputs(train, in_order(train), None))).numpy().astype(np.float64)
+    train_ND = torch.cat(list(prefix.outputs(train, image_batches(train), None))).numpy().astype(np.float64)
     mean_D, std_D = train_ND.mean(0), np.maximum(train_ND.std(0), 1e-6)
     theirs = LogisticRegression(C=1 / 2.0, max_iter=5000, tol=1e-8).fit(
         (train_ND - mean_D) / std_D, run.setup.train.labels_N.numpy()

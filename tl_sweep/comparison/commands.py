@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tl_sweep.comparison.model_selection import DEFAULTS, SEEDS, Cell, Values, in_order, seed_of, value_of
+from tl_sweep.comparison.model_selection import DEFAULTS, SEEDS, Cell, Values, seed_numbers, seed_of, value_of
 from tl_sweep.config.keys import keys_with
 from tl_sweep.config.quoting import literal, pasted
 from tl_sweep.tracking.names import Tag
@@ -28,7 +28,7 @@ def command_of(runs: Sequence[RunRecord], seeds: Collection[Values] = ()) -> str
     kept = [_in_quotes(word) for word in overrides if word.lstrip("+").partition("=")[0] not in dropped]
     kept = [word for word in kept if not word.startswith("hydra")]
     options = [f"--config-dir={newest.tags[Tag.CONFIG_DIR]}"] if Tag.CONFIG_DIR in newest.tags else []
-    said = _seed_words(sorted(seeds or map(seed_of, runs), key=in_order))
+    said = _seed_words(sorted(seeds or map(seed_of, runs), key=seed_numbers))
     return pasted(["python", "-m", "tl_sweep.train", "-m", *options, *kept, *_places(newest), *said])
 
 
@@ -44,7 +44,7 @@ def adding_seeds(wanted: Mapping[Cell, int]) -> Iterator[str]:
     others of these have, then new ones, the same for all."""
     own = {cell: {*map(seed_of, cell.runs)} for cell in wanted}
     shared, known = set.intersection(*own.values()), set.union(*own.values())
-    order = [*sorted(shared, key=in_order), *sorted(known - shared, key=in_order)]
+    order = [*sorted(shared, key=seed_numbers), *sorted(known - shared, key=seed_numbers)]
     order += _new_seeds(order, max(wanted.values()) - len(order))
     for cell, count in wanted.items():
         if lacks := [seed for seed in order[:count] if seed not in own[cell]]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from statistics import fmean
 
-from tl_sweep.comparison.line import Line, line_by_labels, line_of, source_of
+from tl_sweep.comparison.line import Line, line_by_labels, line_of, weights_of
 from tl_sweep.comparison.model_selection import WEIGHTS
 from tl_sweep.comparison.study import FEATURES, TUNING, Axes, Gain, Row
 from tl_sweep.config.keys import keys_with
@@ -65,7 +65,7 @@ def _gain(where: Where, line: dict[str, Row]) -> Gain:
         backbone,
         one.strategy,
         one.strategy_label,
-        source_of(one),
+        weights_of(one),
         tuple(shots),
         tuple(line[labels].test_acc for labels in shots),
         tuple(None if (comparison := line[labels].vs_baseline) is None else comparison.difference for labels in shots),

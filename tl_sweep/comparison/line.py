@@ -28,14 +28,14 @@ class Line:
         return self.kind == BASELINE
 
 
-def source_of(row: Row) -> str:
+def weights_of(row: Row) -> str:
     """Its weights, where sources vary and it has one; else empty."""
     source = dict(row.axes).get(WEIGHTS, NO_SOURCE)
     return "" if source == NO_SOURCE else source
 
 
 def line_of(row: Row) -> Line:
-    return Line(row.strategy, row.strategy_label, row.kind, tuple(filter(None, [source_of(row)])))
+    return Line(row.strategy, row.strategy_label, row.kind, tuple(filter(None, [weights_of(row)])))
 
 
 def line_by_labels(gain: Gain) -> Line:

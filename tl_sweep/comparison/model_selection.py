@@ -76,7 +76,7 @@ class Cell:
     @cached_property
     def runs(self) -> tuple[RunRecord, ...]:
         """All of the chosen setting, in the order of their seeds."""
-        return tuple(sorted((*self.chosen.runs, *self.chosen.further), key=_in_order))
+        return tuple(sorted((*self.chosen.runs, *self.chosen.further), key=_seed_numbers_of))
 
     @cached_property
     def task(self) -> Values:
@@ -224,13 +224,13 @@ def _chosen(backbone: str, strategy: str, axes: Values, settings: Mapping[Values
 def common_seeds(found: Sequence[frozenset[Values]]) -> frozenset[Values]:
     """The seeds on which what has these is compared: those that the better half of them shares, the ones with the most
     seeds. That has to be three, or as many as any has; else those of the one that has the most."""
-    ordered = sorted(found, key=lambda seeds: (-len(seeds), sorted(map(in_order, seeds))))
+    ordered = sorted(found, key=lambda seeds: (-len(seeds), sorted(map(seed_numbers, seeds))))
     shared = frozenset.intersection(*ordered[: len(ordered) // 2 + 1])
     return shared if len(shared) >= min(FEWEST_SEEDS, len(ordered[0])) else ordered[0]
 
 
 def _ordered(by_seed: Mapping[Values, RunRecord], seeds: Iterable[Values]) -> tuple[RunRecord, ...]:
-    return tuple(sorted((by_seed[seed] for seed in seeds), key=_in_order))
+    return tuple(sorted((by_seed[seed] for seed in seeds), key=_seed_numbers_of))
 
 
 def _places(runs: Iterable[RunRecord]) -> Callable[[RunRecord], tuple[str, str]]:
@@ -262,10 +262,10 @@ def _values(run: RunRecord, keys: Iterable[str]) -> Values:
     return tuple((key, value_of(run, key)) for key in keys)
 
 
-def _in_order(run: RunRecord) -> list[tuple[int, str]]:
-    return in_order(seed_of(run))
+def _seed_numbers_of(run: RunRecord) -> list[tuple[int, str]]:
+    return seed_numbers(seed_of(run))
 
 
-def in_order(seed: Values) -> list[tuple[int, str]]:
+def seed_numbers(seed: Values) -> list[tuple[int, str]]:
     """For sorting seeds as numbers."""
     return [(int(value) if value.isdigit() else -1, value) for _, value in seed]

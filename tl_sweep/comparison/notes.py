@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from tl_sweep.comparison.commands import command_of
-from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Candidate, Cell, in_order, seed_of
+from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Candidate, Cell, seed_numbers, seed_of
 from tl_sweep.comparison.ranking import ranking_of
 from tl_sweep.comparison.study import Row, named
 from tl_sweep.comparison.verdict import baseline_of, by_task
@@ -45,7 +45,9 @@ def _lacking_seeds(rows: Mapping[Cell, Row]) -> Iterator[str]:
     """What stands last because it lacks seeds, and is never recommended."""
     for task in by_task(rows):
         for cell, seeds in ranking_of(task).lacks.items():
-            numbers = ", ".join("/".join(dict.fromkeys(dict(seed).values())) for seed in sorted(seeds, key=in_order))
+            numbers = ", ".join(
+                "/".join(dict.fromkeys(dict(seed).values())) for seed in sorted(seeds, key=seed_numbers)
+            )
             several, them = ("s", "them") if len(seeds) > 1 else ("", "it")
             yield (
                 f"{rows[cell].label}: lacks seed{several} {numbers}, on which rows are compared: it stands last and is "

@@ -189,7 +189,7 @@ def _quantiles(level: float, df: float) -> float:
     return float(stats.t.ppf(1 - level / 2, df) + stats.t.ppf(POWER, df))
 
 
-def selection_frequency(
+def share_that_choose(
     correct: Sequence[Sequence[np.ndarray]],
     losses: Sequence[float],
     chosen: int,

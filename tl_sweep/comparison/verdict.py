@@ -195,7 +195,7 @@ def _share_of_resamples(rivals: Sequence[Sequence[RunRecord]], chosen: int, evid
     correct = [list(evidence.table(same_seed, "val")) for same_seed in zip(*rivals, strict=True)]
     sets = [evidence.image_set(run, "val") for run in rivals[0]]  # one for all seeds where data.subset_seed is fixed
     losses = [mean_of(runs, Metric.BEST_VAL_LOSS) for runs in rivals]
-    return statistics.selection_frequency(correct, losses, chosen, [sets.index(number) for number in sets])
+    return statistics.share_that_choose(correct, losses, chosen, [sets.index(number) for number in sets])
 
 
 def by_task(cells: Iterable[Cell]) -> list[list[Cell]]:

@@ -57,7 +57,7 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     problems = list(_slips(typed))
     if problems:
         raise ConfigError(problems)
-    overrides = [_literal(word) for word in typed]
+    overrides = [_with_path_quoted(word) for word in typed]
     problems = [problem for word in overrides for problem in _misread(word)]
     if problems:
         raise ConfigError(problems)
@@ -143,7 +143,7 @@ def _wrong_value(word: str) -> Iterator[str]:
             yield f"{key}: no such key; did you mean {' or '.join(_typed(name, value) for name in meant)}?"
 
 
-def _literal(word: str) -> str:
+def _with_path_quoted(word: str) -> str:
     """The word; a path that Hydra cannot read, or reads as something else, in quotes."""
     key, _, value = word.partition("=")
     if key.lstrip("+") not in _paths() or value in ("", "null"):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import ModelConfig
-from tl_sweep.models.catalog import families, model_problems, source_of
+from tl_sweep.models.catalog import backbone_source_of, families, model_problems
 from tl_sweep.models.heads import Head, replace_head
 from tl_sweep.models.sources.contract import BACKBONE_SOURCES
 from tl_sweep.models.stages import StagedModel, within
@@ -50,7 +50,7 @@ def build_model(
     replace_head(blueprint.module, ending, Head(features, num_classes, dropout=config.dropout, seed=head_seed))
     model = blueprint.staged(ending)
     if weights is not None:
-        tensors = source_of(config.name).translate(read_tensors(weights.path), model.module, image_px)
+        tensors = backbone_source_of(config.name).translate(read_tensors(weights.path), model.module, image_px)
         model.wait_for(backbone_tensors(model, tensors, _head_names(table, ending), weights.path))
     return model
 
@@ -70,7 +70,7 @@ def construct(config: ModelConfig, image_px: int) -> Blueprint:
     problems = model_problems(config, image_px)
     if problems:
         raise UserError("\n".join(problems))
-    return source_of(config.name).build(config, image_px)
+    return backbone_source_of(config.name).build(config, image_px)
 
 
 def staged(module: nn.Module) -> StagedModel:

@@ -22,7 +22,7 @@ def families() -> list[str]:
     return sorted({row.family for row in architectures().values() if row.family is not None})
 
 
-def source_of(name: str) -> BackboneSource:
+def backbone_source_of(name: str) -> BackboneSource:
     """The source that has a model of this name.
 
     Raises:
@@ -42,7 +42,7 @@ def architecture(name: str) -> Architecture:
     Raises:
         UserError: no source has it, or its family has no stage table.
     """
-    row = source_of(name).architecture(name)
+    row = backbone_source_of(name).architecture(name)
     if row.family is None:
         raise UserError(f"model.name={name}: no stage table for this family; there is one for {', '.join(families())}")
     return row
@@ -50,12 +50,12 @@ def architecture(name: str) -> Architecture:
 
 def has_norm(config: ModelConfig) -> bool:
     """Whether the network has normalisation layers: VGG without ``_bn``, SqueezeNet and AlexNet have none."""
-    return source_of(config.name).has_norm(config)
+    return backbone_source_of(config.name).has_norm(config)
 
 
 def architecture_label(config: ModelConfig) -> str:
     """Short name for tables and files: ``resnet18``, ``resnet_small``, ``residual56``, ``residual20-group``."""
-    return source_of(config.name).label(config)
+    return backbone_source_of(config.name).label(config)
 
 
 def default_preprocessing(config: ModelConfig, image_px: int) -> Preprocessing:
@@ -80,7 +80,7 @@ def model_problems(config: ModelConfig, image_px: int) -> list[str]:
         row = architecture(config.name)
     except UserError as error:
         return [str(error)]
-    mine = source_of(config.name)
+    mine = backbone_source_of(config.name)
     misplaced = [
         line for source in BACKBONE_SOURCES.values() if source is not mine for line in source.misplaced(config)
     ]

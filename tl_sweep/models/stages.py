@@ -17,7 +17,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 UNCHANGING = WeakTensorKeyDictionary()
 """Digests of tensors that were read from a file: nobody writes to them, so that reading them once is enough."""
 
-Step = str | Callable[[nn.Module, Tensor], Tensor]
+StageStep = str | Callable[[nn.Module, Tensor], Tensor]
 """A submodule by its dotted name, or a function of the whole module and what flows."""
 
 
@@ -29,7 +29,7 @@ class Stage:
     """
 
     name: str
-    steps: tuple[Step, ...]
+    steps: tuple[StageStep, ...]
     also_owns: tuple[str, ...] = ()
 
     @property
@@ -83,7 +83,7 @@ class StagedModel:
         self._owner: dict[str, int] = {}
         self._steps = [[self._bind(step) for step in stage.steps] for stage in stages]
 
-    def _bind(self, step: Step) -> Callable[[Tensor], Tensor]:
+    def _bind(self, step: StageStep) -> Callable[[Tensor], Tensor]:
         return self.module.get_submodule(step) if isinstance(step, str) else partial(step, self.module)
 
     def wait_for(self, tensors: Mapping[str, Tensor]) -> None:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tl_sweep.models.stages import Recipe, Stage, StagedModel, Step
+from tl_sweep.models.stages import Recipe, Stage, StagedModel, StageStep
 
 Starts = Callable[[nn.Sequential], tuple[int, ...]]
 
@@ -30,7 +30,7 @@ class Ending:
     width: D, where it is not what the authors' own final layer reads.
     """
 
-    tail: tuple[Step, ...]
+    tail: tuple[StageStep, ...]
     head_name: str
     replaced: Mapping[str, Callable[[], nn.Module]] = field(default_factory=lambda: MappingProxyType({}))
     recipe: str = ""
@@ -144,5 +144,5 @@ def resnet_body(module: nn.Module) -> list[Stage]:
     return [Stage("stem", ("conv1", "bn1", "relu", "maxpool")), *(Stage(name, (name,)) for name in layers)]
 
 
-POOLED_TAIL: tuple[Step, ...] = ("avgpool", flatten)
+POOLED_TAIL: tuple[StageStep, ...] = ("avgpool", flatten)
 RESNET = StageTable(resnet_body, Ending(POOLED_TAIL, "fc"))  # torchvision's and ours

@@ -88,7 +88,7 @@ class Column:
         return f"{self.text(row)} {self.beside(row) if self.beside else ''}".rstrip()
 
 
-def at(path: str) -> Callable[[Row], Any]:
+def value_at(path: str) -> Callable[[Row], Any]:
     """What a row has at a dotted path of fields, such as ``vs_best.p``; None where a field on the way is None."""
 
     def value(row: Row) -> Any:
@@ -102,7 +102,7 @@ def at(path: str) -> Callable[[Row], Any]:
 
 def of_row(field: str, heading: str, unit: str, help: str, write: Callable[[Any], str] = str, **how: Any) -> Column:
     """A column for a field of ``Row``, which has the field's name as its key."""
-    return Column(field, heading, unit, help, at(field), write, **how)
+    return Column(field, heading, unit, help, value_at(field), write, **how)
 
 
 def share_of_row(field: str, heading: str, help: str, **how: Any) -> Column:
@@ -120,7 +120,13 @@ def recorded(metric: str, heading: str, unit: str, help: str, **how: Any) -> Col
 def bounds_of(key: str, heading: str, path: str) -> list[Column]:
     """The two bounds of the interval at ``path``."""
     return [
-        Column(f"{key}_{side}", f"{heading}, {name} bound", "share of 1", "of its 95 % interval", at(f"{path}.{side}"))
+        Column(
+            f"{key}_{side}",
+            f"{heading}, {name} bound",
+            "share of 1",
+            "of its 95 % interval",
+            value_at(f"{path}.{side}"),
+        )
         for side, name in (("low", "lower"), ("high", "upper"))
     ]
 
@@ -133,10 +139,10 @@ def compared(field: str, heading: str, other: str, group: str, table: str = "", 
             heading,
             "points",
             f"difference of test accuracy to {other}, with its 95 % interval",
-            at(f"{field}.difference.estimate"),
+            value_at(f"{field}.difference.estimate"),
             formats.signed,
             scale=100,
-            beside=lambda row: formats.bounds(at(f"{field}.difference")(row), formats.signed),
+            beside=lambda row: formats.bounds(value_at(f"{field}.difference")(row), formats.signed),
             table=table,
             group=group,
             axes=axes,
@@ -146,13 +152,13 @@ def compared(field: str, heading: str, other: str, group: str, table: str = "", 
             f"verdict {heading}",
             "",
             "better, worse or equivalent at the 5 % level, adjusted for all comparisons of a family; or inconclusive",
-            lambda row: at(f"{field}.verdict")(row) or None,
+            lambda row: value_at(f"{field}.verdict")(row) or None,
             formats.verdict_with_symbol,
-            note=lambda row: at(f"{field}.wording")(row) or "",
+            note=lambda row: value_at(f"{field}.wording")(row) or "",
             table=table,
             group=group,
             kind="text",
         ),
         *bounds_of(field, heading, f"{field}.difference"),
-        Column(f"{field}_p", f"p {heading}", "", "adjusted for the family (Holm)", at(f"{field}.p")),
+        Column(f"{field}_p", f"p {heading}", "", "adjusted for the family (Holm)", value_at(f"{field}.p")),
     ]

@@ -16,7 +16,7 @@ from tl_sweep.comparison.recommendation import good_range, setting_of
 from tl_sweep.comparison.study import Row
 from tl_sweep.comparison.task import short, shown
 from tl_sweep.report import formats
-from tl_sweep.report.column import TABLES, Column, at, bounds_of, compared, of_row, share_of_row
+from tl_sweep.report.column import TABLES, Column, bounds_of, compared, of_row, share_of_row, value_at
 
 COLUMNS: Registry[Column] = Registry("column", "tl_sweep.columns", {})
 BASELINE, VALIDATION = "against the baseline", "choice on validation"  # groups
@@ -121,7 +121,7 @@ TEST_ACC = Column(
     axes="yz",
 )
 SECONDS = of_row(
-    "seconds", "training time", "s", "of one run", formats.duration, table="results", group="cost", axes="x"
+    "seconds", "training time", "s", "of one run", formats.plain_seconds, table="results", group="cost", axes="x"
 )
 ACCURACY = (
     VAL_ACC,
@@ -147,7 +147,7 @@ AGAINST = (
         "training time until validation accuracy is what the tuned baseline ends with, and how many times as fast; "
         "by L-BFGS: of logistic regression, which has no epochs",
         _seconds_to_baseline,
-        formats.duration,
+        formats.plain_seconds,
         beside=lambda row: formats.when(row.time_to_baseline),
         table="results",
         group=BASELINE,
@@ -157,14 +157,14 @@ AGAINST = (
         "epochs to baseline accuracy",
         "",
         "the same in epochs; 0: logistic regression, which has none",
-        at("time_to_baseline.epochs"),
+        value_at("time_to_baseline.epochs"),
     ),
     Column(
         "time_to_baseline_factor",
         "speed-up to baseline accuracy",
         "",
         "how many times as fast as the baseline",
-        at("time_to_baseline.factor"),
+        value_at("time_to_baseline.factor"),
     ),
     *compared("vs_best", "vs best", "the best row of the task", "against the best"),
 )
@@ -174,7 +174,7 @@ COST = (
         "val_acc_at_budget",
         "validation accuracy at equal time",
         "the best within the same training time for all rows of a task",
-        note=lambda row: f"in {formats.duration(row.budget_s)} s" if math.isfinite(row.val_acc_at_budget) else "",
+        note=lambda row: f"in {formats.plain_seconds(row.budget_s)} s" if math.isfinite(row.val_acc_at_budget) else "",
         group="cost",
     ),
     of_row("budget_s", "equal time", "s", "the training time that is the same for all rows of a task"),

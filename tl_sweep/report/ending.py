@@ -15,7 +15,7 @@ from tl_sweep.report.table import print_study
 
 
 @dataclass(frozen=True)
-class Ending:
+class SweepEnd:
     """What became of a sweep.
 
     study: the comparison of its finished jobs. failures: (overrides, reason) of each job that did not end well. before:
@@ -35,7 +35,7 @@ class Ending:
     skipped: int = 0
 
 
-def print_ending(ending: Ending) -> None:
+def print_ending(ending: SweepEnd) -> None:
     """Print the comparison, the failures, the counts, where to look further, and the command for a missing baseline."""
     console = Console(width=None if Console().is_terminal else 200)
     print_study(ending.study, console)

@@ -14,7 +14,7 @@ from tl_sweep.comparison.study import Gain, Interval, Row
 from tl_sweep.report.columns import TEST_ACC
 
 
-def strategies(rows: Sequence[Row], path: Path) -> None:
+def draw_strategies(rows: Sequence[Row], path: Path) -> None:
     """Test accuracy of each strategy with its 95 % interval, at the chosen setting; a panel per backbone."""
     backbones = sorted({row.backbone for row in rows})
     figure = Figure(figsize=(1 + 4 * len(backbones), 3.2), layout="constrained")
@@ -32,7 +32,7 @@ def strategies(rows: Sequence[Row], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def labels(lines: Sequence[Gain], path: Path) -> None:
+def draw_labels(lines: Sequence[Gain], path: Path) -> None:
     """Test accuracy with 95 % intervals by labelled images per class; dotted: how many more of them the
     baseline needs to match the best line."""
     figure = Figure(figsize=(7, 4), layout="constrained")

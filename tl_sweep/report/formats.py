@@ -31,7 +31,7 @@ def three_digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def duration(seconds: float) -> str:
+def plain_seconds(seconds: float) -> str:
     """``12.3``, ``0.045``; ``never`` for an infinite one."""
     if math.isinf(seconds):
         return "never"

@@ -12,7 +12,7 @@ from tl_sweep.tracking.names import Metric
 MOST_LABELLED = 40  # with more classes the tick labels would overlap
 
 
-def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -> None:
+def draw_confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -> None:
     """Row-normalised colours; counts are written into the cells of small matrices."""
     num_classes = len(class_names)
     side = min(10.0, 3.0 + 0.35 * num_classes)
@@ -32,7 +32,7 @@ def confusion(counts_KK: np.ndarray, class_names: tuple[str, ...], path: Path) -
     figure.savefig(path, dpi=80)
 
 
-def curves(records: list[dict[str, float]], path: Path) -> None:
+def draw_curves(records: list[dict[str, float]], path: Path) -> None:
     """Loss and accuracy per epoch, from a record per step: ``{"step": 0, "train/loss": …}``."""
     figure = Figure(figsize=(8, 3))
     figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.95, wspace=0.25)

@@ -13,7 +13,7 @@ from tl_sweep.run.which import Places, which_run
 from tl_sweep.tracking.delivery import own_id
 from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import RunRecord
-from tl_sweep.tracking.store import download
+from tl_sweep.tracking.store import download_artifact
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,7 +75,7 @@ class Files:
             moved = "" if was.is_dir() else "; if the run's folder was moved, output.dir= says where it is"
             raise UserError(f"{was / name} is gone{moved}")
         brought = self.weights_dir.parent / "runs" / run.run_id
-        return brought / name if (brought / name).exists() else download(self.uri, run.run_id, name, brought)
+        return brought / name if (brought / name).exists() else download_artifact(self.uri, run.run_id, name, brought)
 
     def _is_own(self, run: RunRecord, folder: Path) -> bool:
         """Whether the run in ``folder`` is this one, and not a later one of its key."""

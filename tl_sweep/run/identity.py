@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tl_sweep.base.errors import JobFailed
-from tl_sweep.config.schema import Config, flatten
+from tl_sweep.config.schema import Config, flattened
 from tl_sweep.run.key import KEY_DIGITS, hash_of, meaning
 
 DIGITS = 4  # of a field's SHA-256: enough to find the field that differs
@@ -53,14 +53,14 @@ def require_same(config: Config, checked: Identity) -> None:
 
 
 def _identity(found: dict[str, Any]) -> Identity:
-    fields = flatten(found)
+    fields = flattened(found)
     names = sorted(fields)
     digests = [hash_of(part)[:DIGITS] for part in (names, *(fields[name] for name in names))]
     return Identity(hash_of(found)[:KEY_DIGITS], "".join(digests))
 
 
 def _differences(found: dict[str, Any], checked: Identity) -> list[str]:
-    fields = flatten(found)
+    fields = flattened(found)
     here, there = _each(_identity(found).digests), _each(checked.digests)
     if here[:1] != there[:1]:
         return ["the run has other fields than the sweep checked, as another version of tl_sweep would have"]

@@ -15,7 +15,7 @@ from typing import Any
 
 from tl_sweep.base.secrets import masked
 from tl_sweep.config.keys import default_of, field_paths
-from tl_sweep.config.schema import Config, ObjectiveConfig, flatten, local_path, text_of, to_dict
+from tl_sweep.config.schema import Config, ObjectiveConfig, flattened, local_path, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.files import verified
 from tl_sweep.run.inputs import open_images
@@ -92,7 +92,7 @@ def title(config: Config) -> str:
 
 def params_of(config: Config) -> dict[str, str]:
     """The whole configuration, flat, as text: what a store shows of it."""
-    return {name: masked(text_of(value)) for name, value in flatten(to_dict(config)).items()}
+    return {name: masked(text_of(value)) for name, value in flattened(to_dict(config)).items()}
 
 
 def run_folder(config: Config, key: str) -> Path:

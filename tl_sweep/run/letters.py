@@ -50,7 +50,7 @@ def train_source(config: Config, path: Path) -> float:
     from tl_sweep.models.folding import folded, with_batch_norm
     from tl_sweep.run.assemble import assemble
     from tl_sweep.run.progress import EpochProgress
-    from tl_sweep.training.evaluate import loss_and_accuracy, predict
+    from tl_sweep.training.evaluate import logits_of, loss_and_accuracy
     from tl_sweep.training.loop import fit
     from tl_sweep.training.prefix import Prefix
     from tl_sweep.training.state import TrainState
@@ -65,7 +65,7 @@ def train_source(config: Config, path: Path) -> float:
         for record in fit(state, run.setup):
             progress.show(record)
     model = folded(state.model) if borrows else state.model
-    logits_NK = predict(Prefix(model, 0, run.setup.compute), run.test)
+    logits_NK = logits_of(Prefix(model, 0, run.setup.compute), run.test)
     _, test_acc = loss_and_accuracy(logits_NK, run.test.labels_N.cpu())
     verdict = " – poor: expect little from these weights" if test_acc < POOR_ACC else ""
     classes = len(run.images.class_names)

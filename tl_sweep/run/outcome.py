@@ -17,7 +17,7 @@ from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.predictions import PREDICTIONS, prediction_frame, read_probabilities, write_predictions
 from tl_sweep.tracking.record import metric_lines
 from tl_sweep.training.checkpoint import TENSORS, save_checkpoint
-from tl_sweep.training.evaluate import confusion_counts, final_metrics, predict
+from tl_sweep.training.evaluate import confusion_counts, final_metrics, logits_of
 from tl_sweep.training.feature_cache import Demand, usage_metrics
 from tl_sweep.training.freeze import fingerprint, frozen_tensors
 
@@ -59,8 +59,8 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Out
         Metric.PEAK_MEMORY_MB: peak_memory_mb(setup.compute.device),
         Metric.SECONDS: seconds,
     }
-    figures.confusion(confusion_counts(logits_NK, test_labels_N), names, folder / "confusion.png")
-    figures.curves(metric_lines(folder), folder / "curves.png")
+    figures.draw_confusion(confusion_counts(logits_NK, test_labels_N), names, folder / "confusion.png")
+    figures.draw_curves(metric_lines(folder), folder / "curves.png")
     save_checkpoint(folder, config, names, run.weights, model, setup)
     metrics[Metric.CHECKPOINT_BYTES] = float((folder / TENSORS).stat().st_size)
     frozen = frozen_tensors(model, always_frozen)
@@ -78,7 +78,7 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Out
 def predictions(run: Run, split: str, prefix: Prefix, examples: Examples) -> pd.DataFrame:
     """One row per image of a split: what the network makes of it."""
     indices, images = getattr(run.splits, split), run.images
-    probabilities_NK = predict(prefix, examples).double().softmax(1).numpy()
+    probabilities_NK = logits_of(prefix, examples).double().softmax(1).numpy()
     ids = [images.ids[index] for index in indices]
     return prediction_frame(split, ids, images.labels_N[indices], images.class_names, probabilities_NK)
 

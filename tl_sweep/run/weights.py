@@ -13,7 +13,7 @@ from tl_sweep.models.weights.files import WeightsFile, description_of, verified
 from tl_sweep.models.weights.resolve import EMBEDDED, RUN, WeightsSource, resolve
 from tl_sweep.run.context import Start
 from tl_sweep.run.letters import RECIPE, source_config, train_source
-from tl_sweep.run.which import Places, in_full, which_run
+from tl_sweep.run.which import Places, named_for_good, which_run
 from tl_sweep.tracking.names import Tag
 
 POOLED = "pooled"  # in a file's description
@@ -34,7 +34,7 @@ def start_in_full(config: Config) -> Config:
     text = config.model.weights
     if text is None or not text.startswith(RUN):
         return config
-    named = RUN + in_full(text.removeprefix(RUN), Places.of(config))
+    named = RUN + named_for_good(text.removeprefix(RUN), Places.of(config))
     return replace(config, model=replace(config.model, weights=named))
 
 

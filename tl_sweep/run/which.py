@@ -93,7 +93,7 @@ def which_run(text: str, places: Places) -> RunRecord:
     return found[0]
 
 
-def in_full(text: str, places: Places) -> str:
+def named_for_good(text: str, places: Places) -> str:
     """The run that ``text`` names, as it is called for good, whatever is run later: by its MLflow id where it has one,
     else by its key, or by its folder where that is not in ``places.output_dir``.
 

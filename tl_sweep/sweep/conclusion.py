@@ -19,7 +19,7 @@ from tl_sweep.comparison.study import Excluded
 from tl_sweep.config.keys import keys_with
 from tl_sweep.config.quoting import pasted
 from tl_sweep.config.schema import Config, local_path
-from tl_sweep.report.ending import Ending, print_ending
+from tl_sweep.report.ending import SweepEnd, print_ending
 from tl_sweep.run.context import destination_of
 from tl_sweep.run.finished import Files
 from tl_sweep.run.key import params_of, run_folder
@@ -60,7 +60,7 @@ def conclude(grid: Grid, sweep: str, arguments: list[str], results: list[Result]
     study = replace(study, excluded=(*study.excluded, *_not_recorded(unrecorded, results)))
     states = Counter(result.status for result in results)
     print_ending(
-        Ending(
+        SweepEnd(
             sweep=sweep,
             arguments=arguments,
             num_jobs=len(grid.jobs),

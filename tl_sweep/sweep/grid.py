@@ -48,7 +48,7 @@ def lay_out(combinations: list[list[str]], compose: Compose) -> Grid:
         ConfigError: every problem of every combination.
         UserError: the data set cannot be had.
     """
-    starts = Starts()
+    starts = StartingRuns()
     jobs, dropped, ignored = _read_all(combinations, compose, starts)
     check_data([job.config for job in jobs])
     jobs = _recall(_merge(_with_keys(jobs)))
@@ -101,7 +101,7 @@ def recall_from_store(grid: Grid) -> Grid:
 
 
 @dataclass
-class Starts:
+class StartingRuns:
     """The runs that jobs start from, each looked up once, so that all jobs of a sweep mean the same by ``run:best``.
 
     renamed: ``model.weights`` that were not given in full, and what they are.
@@ -132,7 +132,7 @@ class Starts:
 
 
 def _read_all(
-    combinations: list[list[str]], compose: Compose, starts: Starts
+    combinations: list[list[str]], compose: Compose, starts: StartingRuns
 ) -> tuple[list[Job], Counter[str], Counter[str]]:
     """The jobs that make sense so far, why others do not, and which keys are not read; with how many of each."""
     jobs: list[Job] = []
@@ -155,7 +155,7 @@ def _read_all(
     return jobs, dropped, ignored
 
 
-def _read(overrides: list[str], compose: Compose, starts: Starts) -> tuple[Job | None, list[str]]:
+def _read(overrides: list[str], compose: Compose, starts: StartingRuns) -> tuple[Job | None, list[str]]:
     try:
         config = parse(compose(overrides))
     except ConfigError as error:

@@ -269,7 +269,7 @@ def runs_named(uri: str, experiment: str, text: str) -> list[RunRecord]:
         return [run for run in found.values() if run.tags.get(Tag.REPLACED) != YES]
 
 
-def download(uri: str, run_id: str, name: str, folder: Path) -> Path:
+def download_artifact(uri: str, run_id: str, name: str, folder: Path) -> Path:
     """Bring the artifact ``name`` of a run into ``folder``.
 
     Raises:

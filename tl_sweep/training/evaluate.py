@@ -15,18 +15,18 @@ CALIBRATION_BINS = 15  # as Guo et al. 2017 took
 BATCH_SIZE = 64  # any, as long as it is fixed: a batch's size moves the last bits of a prediction
 
 
-def in_order(examples: Examples) -> list[np.ndarray]:
+def image_batches(examples: Examples) -> list[np.ndarray]:
     """Every image once, in batches of the evaluation's size."""
     return [np.arange(first, min(first + BATCH_SIZE, len(examples))) for first in range(0, len(examples), BATCH_SIZE)]
 
 
 @torch.no_grad()
-def predict(prefix: Prefix, examples: Examples) -> Tensor:
+def logits_of(prefix: Prefix, examples: Examples) -> Tensor:
     """Logits (N, K), float32 on the CPU, of the clean images in eval mode."""
     model = prefix.model
     model.module.eval()
     chunks = []
-    for z in prefix.outputs(examples, in_order(examples), None):
+    for z in prefix.outputs(examples, image_batches(examples), None):
         with prefix.compute.autocast():
             chunks.append(model.head(model.run(z, prefix.depth)).float())
     return torch.cat(chunks).cpu()

@@ -19,7 +19,7 @@ from tl_sweep.models.stages import StagedModel
 from tl_sweep.tracking.names import Metric
 from tl_sweep.training import freeze
 from tl_sweep.training.averaging import WeightAverage
-from tl_sweep.training.evaluate import loss_and_accuracy, predict
+from tl_sweep.training.evaluate import logits_of, loss_and_accuracy
 from tl_sweep.training.feature_cache import Demand
 from tl_sweep.training.objectives.contract import Step
 from tl_sweep.training.optimizer import Group, make_optimizer, make_schedule, parameter_groups
@@ -182,7 +182,7 @@ def solve(state: TrainState, setup: Setup, phase: freeze.Phase) -> dict[str, flo
 def validate(state: TrainState, setup: Setup, metrics: dict[str, float]) -> bool:
     """Add validation loss and accuracy to ``metrics``; keep the tensors if this epoch is the phase's choice so far."""
     assert state.prefix is not None
-    logits_NK = predict(state.prefix, setup.val)
+    logits_NK = logits_of(state.prefix, setup.val)
     loss, accuracy = loss_and_accuracy(logits_NK, setup.val.labels_N.cpu())
     metrics |= {Metric.VAL_LOSS: loss, Metric.VAL_ACC: accuracy}
     if not math.isfinite(loss):

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tl_sweep.base.errors import JobFailed, UserError
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.tracking.names import Metric
-from tl_sweep.training.evaluate import in_order
+from tl_sweep.training.evaluate import image_batches
 from tl_sweep.training.feature_cache import Demand
 from tl_sweep.training.prefix import Prefix
 
@@ -44,10 +44,10 @@ def solve_head(prefix: Prefix, setup: Setup, epochs: range) -> dict[str, float]:
             "set augment.views=1 (or a few), or optim=sgd"
         )
     model.module.eval()
-    seen = [torch.cat(list(prefix.outputs(train, in_order(train), view))) for view in views]
+    seen = [torch.cat(list(prefix.outputs(train, image_batches(train), view))) for view in views]
     train_MD, labels_M = torch.cat(seen), train.labels_N.repeat(len(seen))
     del seen
-    val_ND = torch.cat(list(prefix.outputs(val, in_order(val), None)))
+    val_ND = torch.cat(list(prefix.outputs(val, image_batches(val), None)))
     if not torch.isfinite(train_MD).all():
         raise JobFailed("the frozen features are not finite: the weights do not fit this model or its preprocessing")
     mean_D, std_D = train_MD.mean(0), train_MD.std(0, correction=0).clamp_min(SMALLEST_STD)

@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.loading import from_yaml
-from tl_sweep.config.schema import DATA_CONFIGS, Config, ConfigError, DataConfig, flatten, key, to_dict
+from tl_sweep.config.schema import DATA_CONFIGS, Config, ConfigError, DataConfig, flattened, key, to_dict
 from tl_sweep.data.imageset import Found, found_arrays
 from tl_sweep.data.sources.contract import DataSource
 from tl_sweep.data.sources.registry import SOURCES
@@ -99,7 +99,7 @@ def test_own_keys_are_part_of_what_a_run_is(make_config: MakeConfig) -> None:
     plain, inverted = (make_config({"data": "arrays"}, data={"inverted": inverted}) for inverted in (False, True))
     assert meaning(plain)["data.inverted"] is False
     assert key_of(plain) != key_of(inverted)
-    assert "data.inverted" not in flatten(to_dict(make_config()))
+    assert "data.inverted" not in flattened(to_dict(make_config()))
 
 
 def test_an_own_key_of_execution_is_not(make_config: MakeConfig) -> None:

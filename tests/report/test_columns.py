@@ -16,7 +16,7 @@ from tl_sweep.comparison.study import Study
 from tl_sweep.report import formats
 from tl_sweep.report.column import TABLES, Column, recorded
 from tl_sweep.report.columns import COLUMNS, in_files, in_table, on_page
-from tl_sweep.report.page import render
+from tl_sweep.report.page import study_page
 from tl_sweep.report.table import as_csv, as_json, as_markdown, print_study
 
 
@@ -64,7 +64,7 @@ class TestAColumnForARecordedMetric(ColumnContract):
         assert {row["test/top5_acc"] for row in rows} == {0.987}
 
     def test_its_figures_are_on_the_page_and_an_axis_of_its_chart(self, column: Column, measured: Study) -> None:
-        page = render(measured)
+        page = study_page(measured)
         assert page.count('<td class="n">98.7</td>') == len(measured.rows)
         assert '<option value="test/top5_acc">top-5 accuracy, %</option>' in page
         groups = [found.group for found in on_page(measured.rows)]

@@ -20,7 +20,7 @@ from tl_sweep.comparison.study import Comparison, Interval, Row, Study
 from tl_sweep.report.charts import charts_of
 from tl_sweep.report.drawing import COLOURS, GRAY, Palette, plain
 from tl_sweep.report.menus import menus_of
-from tl_sweep.report.page import render
+from tl_sweep.report.page import study_page
 
 MOST_BYTES = 6_000_000
 
@@ -37,7 +37,7 @@ def study() -> Study:
 
 @pytest.fixture(scope="module")
 def html(study: Study) -> str:
-    return render(study)
+    return study_page(study)
 
 
 def body_of(html: str) -> str:
@@ -75,7 +75,7 @@ def big_study() -> Study:
 def test_it_stays_small() -> None:
     study = big_study()
     assert len(study.rows) == 252
-    assert len(render(study).encode()) < MOST_BYTES
+    assert len(study_page(study).encode()) < MOST_BYTES
 
 
 def test_pictures_do_not_make_it_large(study: Study) -> None:
@@ -84,7 +84,7 @@ def test_pictures_do_not_make_it_large(study: Study) -> None:
         return replace(row, mistakes=tuple(map(lambda m, p: replace(m, picture=p), row.mistakes, pictures)))
 
     rows = tuple(with_pictures(row, number) for number, row in enumerate(study.rows))
-    page = render(replace(study, rows=rows))
+    page = study_page(replace(study, rows=rows))
     assert len(page.encode()) < MOST_BYTES
     assert 1 <= len(data_of(page)["pictures"]) < 10
 
@@ -92,7 +92,7 @@ def test_pictures_do_not_make_it_large(study: Study) -> None:
 def test_a_picture_is_on_the_page_once_and_is_a_data_uri(study: Study) -> None:
     row = study.rows[0]
     odd = replace(row.mistakes[0], picture="https://example.org/x.png")
-    page = render(only(replace(row, mistakes=(odd, *row.mistakes, *row.mistakes)[:8]), study))
+    page = study_page(only(replace(row, mistakes=(odd, *row.mistakes, *row.mistakes)[:8]), study))
     assert "example.org" not in page
     assert len(data_of(page)["pictures"]) == 5
 
@@ -111,7 +111,7 @@ def test_nothing_is_loaded(html: str) -> None:
 
 
 def test_only_web_addresses_become_links(study: Study) -> None:
-    assert "javascript:alert" not in render(replace(study, compare_link="javascript:alert(1)"))
+    assert "javascript:alert" not in study_page(replace(study, compare_link="javascript:alert(1)"))
 
 
 def test_names_stay_text(html: str) -> None:
@@ -132,7 +132,7 @@ def test_what_test_finds_better_than_the_best_is_marked_and_counts_as_leading(st
     best = next(row for row in study.rows if row.is_best)
     found = Comparison(Interval(0.05, 0.02, 0.08), 0.001, "better", "better than none (Holm's p = 0.001, 5 seeds)")
     better = replace(best, is_best=False, on_front=False, vs_best=found)
-    page = render(replace(study, rows=(best, better, replace(better, vs_best=None)), gains=(), crossings=()))
+    page = study_page(replace(study, rows=(best, better, replace(better, vs_best=None)), gains=(), crossings=()))
     table = page[page.index("<tbody>") : page.index("</tbody>")]
     assert table.count("<td>&gt; best</td>") == 1
     assert table.count('class="leading"') == 2
@@ -140,7 +140,7 @@ def test_what_test_finds_better_than_the_best_is_marked_and_counts_as_leading(st
 
 def test_why_there_are_no_mistakes_is_said(study: Study) -> None:
     best = replace(next(row for row in study.rows if row.is_best), mistakes=())
-    page = render(replace(study, rows=(best, replace(best, is_best=False)), gains=(), crossings=()))
+    page = study_page(replace(study, rows=(best, replace(best, is_best=False)), gains=(), crossings=()))
     assert [row["note"] for row in data_of(page)["details"]] == [
         "No test image was wrong.",
         "Mistakes are shown of the best row of each task.",
@@ -150,7 +150,7 @@ def test_why_there_are_no_mistakes_is_said(study: Study) -> None:
 def test_commands_for_missing_seeds_take_the_place_of_the_one_that_repeats(study: Study) -> None:
     (advice, *others) = study.recommendations
     commands = ("python -m tl_sweep.train -m freeze=none seed=3,4", "python -m tl_sweep.train -m freeze=early seed=3,4")
-    page = render(replace(study, recommendations=(replace(advice, settle=commands), *others)))
+    page = study_page(replace(study, recommendations=(replace(advice, settle=commands), *others)))
     assert "<pre><code>" + "\n".join(commands) + "</code></pre>" in page
     assert advice.command not in page
 
@@ -176,7 +176,7 @@ def test_missing_values_are_dashes(study: Study) -> None:
         "confusion_KK": (),
         "setting": (),
     }
-    page = render(only(replace(study.rows[0], **nothing), study))
+    page = study_page(only(replace(study.rows[0], **nothing), study))
     table = page[page.index("<tbody>") : page.index("</tbody>")]
     assert "nan" not in table.lower()
     assert table.count(">–<") == 17
@@ -187,13 +187,13 @@ def test_missing_values_are_dashes(study: Study) -> None:
 def test_points_without_a_value_are_gaps(study: Study, missing: float) -> None:
     row = study.rows[0]
     curve = (replace(row.curve[0], train_loss=missing), *row.curve[1:])
-    page = render(only(replace(row, curve=curve), study))
+    page = study_page(only(replace(row, curve=curve), study))
     (curves,) = (chart for chart in data_of(page)["charts"] if chart["name"] == "curves")
     assert curves["figures"]["0|0"]["data"][0]["meta"]["train_loss"][0] is None
 
 
 def test_a_study_of_nothing_is_a_page(study: Study) -> None:
-    page = render(Study("empty", 0.01, (), (), (), (), (), (), 0))
+    page = study_page(Study("empty", 0.01, (), (), (), (), (), (), 0))
     assert "There is nothing to recommend" in page
     assert "<table" not in body_of(page)
 

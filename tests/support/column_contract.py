@@ -18,7 +18,7 @@ from make_study import make_study
 from tl_sweep.comparison.study import Interval, Row, Study
 from tl_sweep.report.column import TABLES, Column
 from tl_sweep.report.columns import COLUMNS, in_files
-from tl_sweep.report.page import render
+from tl_sweep.report.page import study_page
 from tl_sweep.report.table import as_csv, as_json, as_markdown
 
 ONE = make_study(shots=("5", "null"))
@@ -105,7 +105,7 @@ class ColumnContract:
                 assert [row[column.title] for row in found] == [" ".join(text.split()) for text in texts]
 
     def test_it_is_on_the_page_with_its_help_if_it_has_a_group(self, column: Column, name: str) -> None:
-        page, is_shown = shown(render, name, tuple(COLUMNS)), column.group is not None
+        page, is_shown = shown(study_page, name, tuple(COLUMNS)), column.group is not None
         assert (f'<button type="button">{column.title}</button>' in page) is is_shown
         assert (f"<dt>{column.title}</dt>" in page) is is_shown
 

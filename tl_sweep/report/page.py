@@ -26,7 +26,7 @@ NO_MISTAKE = "No test image was wrong."
 NOT_KEPT = "Mistakes are shown of the best row of each task."
 
 
-def render(study: Study) -> str:
+def study_page(study: Study) -> str:
     """The whole page."""
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup

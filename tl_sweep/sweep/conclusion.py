@@ -132,11 +132,11 @@ def publish(study: Study, pages: Sequence[Path], uri: str | None, experiment: st
     Raises:
         UserError: it cannot be written, or the store refuses it.
     """
-    from tl_sweep.report.page import render
+    from tl_sweep.report.page import study_page
     from tl_sweep.tracking.client import StoreAway, warn_away
     from tl_sweep.tracking.reports import keep_report
 
-    page = render(study)
+    page = study_page(study)
     for path in pages:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -77,7 +77,7 @@ def read_all(combinations: list[list[str]], compose: Compose) -> list[Job]:
     Raises:
         ConfigError: every problem of every combination.
     """
-    return _read_all(combinations, compose, Starts())[0]
+    return _read_all(combinations, compose, StartingRuns())[0]
 
 
 def recall_from_store(grid: Grid) -> Grid:

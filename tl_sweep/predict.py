@@ -70,7 +70,7 @@ def find_images(words: list[str]) -> list[Path]:
     Raises:
         UserError: a name that is not there, or a folder without an image.
     """
-    from tl_sweep.data.sources.image_folder import image_files
+    from tl_sweep.data.layouts.listing import image_files
 
     found: list[Path] = []
     for path in map(Path, words):

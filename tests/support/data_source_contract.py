@@ -23,6 +23,7 @@ from tl_sweep.config.keys import own_fields
 from tl_sweep.config.loading import from_yaml
 from tl_sweep.config.schema import DATA_CONFIGS, Config, DataConfig, to_dict
 from tl_sweep.data.imageset import Found
+from tl_sweep.data.sources.contract import OPTIONAL_KEYS
 from tl_sweep.data.sources.registry import SOURCES, open_data
 
 LOOKED_AT = 200  # images whose pixels are looked at
@@ -137,7 +138,7 @@ class DataSourceContract:
     def test_root_is_read_or_makes_no_difference(self, found: Found, config: DataConfig, tmp_path: Path) -> None:
         elsewhere = replace(config, root=str(tmp_path / "elsewhere"))
         source = SOURCES[config.name]
-        assert source.reads <= {"root", "group"}
+        assert source.reads <= OPTIONAL_KEYS
         if "root" not in source.reads:
             same(found, source.find(elsewhere, tmp_path / "memory"))
             return

@@ -198,6 +198,15 @@ class DataConfig:
     group: str | None = key(
         None, "keeps a patient or site in one split: a column of metadata.csv, or a regular expression on the path"
     )
+    test_group: list[str] = key([], "groups that are the test split, whole: a hospital, a camera", since=2)
+    label_level: int | None = key(
+        None,
+        "which folder names the class: 1 the first below data.root, -1 the picture's own; null: found out",
+        since=2,
+    )
+    label_pattern: str | None = key(
+        None, "a regular expression on the path, whose one pair of parentheses is the class", since=2
+    )
     balance: str = key(
         "none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"), asks="images"
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 IMBALANCE = 1.5
+CONSTANT_ANSWER = 0.8  # share of one class from which an accuracy says little
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,11 @@ def _imbalance(class_names: Sequence[str], labels_N: np.ndarray) -> list[str]:
     (largest, most), (smallest, fewest) = sizes[0], sizes[-1]
     if most < IMBALANCE * fewest:
         return []
-    return [f"classes are unequal: from {fewest} ({class_names[smallest]}) to {most} ({class_names[largest]}) images"]
+    notes = [f"classes are unequal: from {fewest} ({class_names[smallest]}) to {most} ({class_names[largest]}) images"]
+    if most > CONSTANT_ANSWER * len(labels_N):
+        share = f"{most} of {len(labels_N)} are one class; a constant answer gives {100 * most / len(labels_N):.0f} %"
+        notes.append(f"{share} accuracy")
+    return notes
 
 
 def _fingerprint(found: Found, kept: np.ndarray, groups_N: np.ndarray | None) -> str:

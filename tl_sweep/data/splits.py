@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tl_sweep.base.errors import UserError
+from tl_sweep.base.errors import UserError, did_you_mean
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.imageset import ImageSet
@@ -44,7 +44,7 @@ def split(images: ImageSet, config: DataConfig) -> Splits:
         UserError: classes (all of them are named, with counts) have too few images.
     """
     groups_N = _groups(images)
-    own_N, leak_notes = _without_leaks(images, groups_N)
+    own_N, leak_notes = _without_leaks(images, _held_out(images, config.test_group), groups_N)
     test_N = _test(images, own_N, groups_N, config.split_seed)
     free_N = ~test_N & (own_N != LEAK)
     pool = [group[free_N[group]] for group in _ranked(images, groups_N, f"subset {config.subset_seed}")]
@@ -69,9 +69,32 @@ def _groups(images: ImageSet) -> np.ndarray:
     return connected_components(edges, directed=False)[1][same_N]
 
 
-def _without_leaks(images: ImageSet, groups_N: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The source's own split of each image, or ``leak`` where its group also stands in a split that comes before."""
+def _held_out(images: ImageSet, test_groups: Sequence[str]) -> np.ndarray:
+    """The source's own split of each image; the groups that ``data.test_group`` names are test, whole.
+
+    Raises:
+        UserError: there are no groups, or none of that name, or the source has a test split of its own.
+    """
+    if not test_groups:
+        return images.own_split_N
+    asked = f"data.test_group={','.join(test_groups)}"
+    if images.groups_N is None:
+        raise UserError(f"{asked}: the images have no groups; data.group names a column or a pattern")
+    there = np.unique(images.groups_N).tolist()
+    for name in test_groups:
+        if name not in there:
+            near = did_you_mean(name, there)
+            raise UserError(f"{asked}: there is no group {name!r};{near} groups: {listing(there)}")
+    if (images.own_split_N == "test").any():
+        raise UserError(f"{asked}: the images have a test split of their own")
     own_N = images.own_split_N.copy()
+    own_N[np.isin(images.groups_N, test_groups)] = "test"
+    return own_N
+
+
+def _without_leaks(images: ImageSet, own_N: np.ndarray, groups_N: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The given split of each image, or ``leak`` where its group also stands in a split that comes before."""
+    own_N = own_N.copy()
     taken_N = np.zeros(len(own_N), dtype=bool)
     for name in PROTECTED_FIRST:
         mine_N = own_N == name

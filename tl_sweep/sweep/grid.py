@@ -23,6 +23,7 @@ from tl_sweep.base.errors import Misfit, UserError
 from tl_sweep.config.loading import parse
 from tl_sweep.config.quoting import literal
 from tl_sweep.config.schema import Config, ConfigError
+from tl_sweep.data.sources.contract import OPTIONAL_KEYS
 from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.models.catalog import model_problems
 from tl_sweep.run.identity import identity_of
@@ -181,7 +182,7 @@ def _read(overrides: list[str], compose: Compose, starts: StartingRuns) -> tuple
 def unread_by_source(config: Config, given: set[str]) -> Iterator[Misfit]:
     """Keys of the data that were given, and that this data set does not read."""
     source = SOURCES.get(config.data.name)
-    for key in () if source is None else {"root", "group"} - source.reads:
+    for key in () if source is None else OPTIONAL_KEYS - source.reads:
         value = getattr(config.data, key)
         if f"data.{key}" in given and value is not None:
             text = f"data.{key}={value}: data={config.data.name} does not read it; data=image_folder does"

@@ -82,7 +82,10 @@ def test_nested_files_any_case_and_hidden_files(root: Path) -> None:
     images = opened(root)
     assert len(images) == 11
     assert "cats/paris/11.PNG" in images.ids
-    assert images.notes == ("1 file(s) left out: .txt is no image (dogs/readme.txt)",)
+    assert images.notes == (
+        "1 file(s) left out: .txt is no image (dogs/readme.txt)",
+        "1 file(s) left out: a hidden or system file (cats/.hidden.png)",
+    )
 
 
 @pytest.mark.parametrize("val_name", ["val", "valid", "validation"])
@@ -115,7 +118,7 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
 
 def test_foreign_folder_beside_train(tmp_path: Path) -> None:
     save(tmp_path / "data" / "train" / "a" / "0.png", 0)
-    (tmp_path / "data" / "holdout").mkdir()
+    save(tmp_path / "data" / "holdout" / "0.png", 1)
     assert "has train/ with class folders, but also holdout" in refusal(tmp_path / "data")
 
 

@@ -10,6 +10,9 @@ from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.imageset import Found
 
 C = TypeVar("C", bound=DataConfig)
+OPTIONAL_KEYS = frozenset(
+    {"root", "group", "label_level", "label_pattern"}
+)  # of every configuration, read by some sources
 
 
 class DataSource(ABC, Generic[C]):
@@ -19,8 +22,8 @@ class DataSource(ABC, Generic[C]):
     ``C`` of ``DataConfig`` with fields made by ``key``, registered in ``DATA_CONFIGS`` under the source's name. These
     keys are part of what a run is, but for those with ``role="execution"``.
 
-    downloads: whether ``find`` may need a network. reads: which of the keys ``root`` and ``group`` make a difference
-    to this source; its own always do.
+    downloads: whether ``find`` may need a network. reads: which of ``OPTIONAL_KEYS`` make a difference to this source;
+    its own always do.
 
     ``tests/support/data_source_contract.py`` holds every source to this.
     """

@@ -1,9 +1,8 @@
-"""One's own images: ``root/<class>/*``, or ``root/{train,val,test}/<class>/*``."""
+"""One's own images in folders, as people lay them out (``tl_sweep.data.layouts``)."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from tl_sweep.base.errors import UserError, did_you_mean
@@ -12,54 +11,78 @@ from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.files import LabelledFiles, found_files
 from tl_sweep.data.imageset import Found, LeftOut
+from tl_sweep.data.layouts.class_names import with_one_name_each
+from tl_sweep.data.layouts.file_names import by_pattern, remedy
+from tl_sweep.data.layouts.levels import by_folders
+from tl_sweep.data.layouts.listing import EXTENSIONS, Listing, look_through
+from tl_sweep.data.layouts.lists import by_lists, flat_labels
+from tl_sweep.data.layouts.understood import Understood
+from tl_sweep.data.layouts.words import composed
 from tl_sweep.data.sources.contract import DataSource
-
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
-SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 
 
 class ImageFolder(DataSource[DataConfig]):
-    """A folder per class; those of each split in a folder of their own, where the splits are given."""
+    """A folder per class, with splits, sites, lists or wrappers around them, or the class in the names of files."""
 
-    reads = frozenset({"root", "group"})
+    reads = frozenset({"root", "group", "label_level", "label_pattern"})
 
     def find(self, config: DataConfig, data_dir: Path) -> Found:
         """
         Raises:
-            UserError: a missing root, no class folder, no image, an empty class, or records that cannot be kept.
+            UserError: a missing root, no picture, a layout that can be read in two ways or in none, an empty class, or
+                records that cannot be kept.
         """
         root = _root(config.root)
-        splits = _split_folders(root)
-        folders = [(split, label_folder) for split, folder in splits for label_folder in _subfolders(folder)]
-        class_names = sorted({folder.name for _, folder in folders})
-        if not class_names:
-            raise UserError(f"data.root: no class folders in {root}: images are looked for in {root}/<class>/")
-        entered = {device_and_inode(folder) for folder in (root, *(f for _, f in splits), *(f for _, f in folders))}
-        seen = [(path, split, folder) for split, folder in folders for path in all_files(folder, entered)]
-        images = [found for found in seen if found[0].suffix.lower() in EXTENSIONS]
-        _check_not_empty(class_names, images, learned_from=splits[0][1])
-        label_of = {name: label for label, name in enumerate(class_names)}
-        files = LabelledFiles(
-            paths=[path for path, _, _ in images],
-            ids=[path.relative_to(root).as_posix() for path, _, _ in images],
-            labels=[label_of[folder.name] for _, _, folder in images],
-            splits=[split for _, split, _ in images],
-            class_names=class_names,
-            labels_from="the names of folders",
-            left_out=tuple(
-                LeftOut(path.relative_to(root).as_posix(), f"{path.suffix.lower() or path.name} is no image")
-                for path, _, _ in seen
-                if path.suffix.lower() not in EXTENSIONS
-            ),
-        )
-        return found_files(files, data_dir, verify=config.verify)
+        found = look_through(root)
+        understood = with_one_name_each(str(root), understand(str(root), found, config))
+        _check_not_empty(found, understood)
+        return found_files(_files(found, understood), data_dir, verify=config.verify)
 
 
 IMAGE_FOLDER = ImageFolder()
+
+
+def understand(root: str, found: Listing, config: DataConfig) -> Understood:
+    """What the layout says: by what the user names, else by lists, else by folders.
+
+    Raises:
+        UserError: it can be read in two ways, or in none.
+    """
+    if config.label_pattern is not None:
+        return by_pattern(config.label_pattern, found.pictures)
+    if config.label_level is None:
+        listed = by_lists(root, found)
+        if listed is not None:
+            return listed
+    _refuse_flat(root, found)
+    return by_folders(root, found.pictures, config.label_level, partial(flat_labels, found))
+
+
+def _files(found: Listing, understood: Understood) -> LabelledFiles:
+    class_names = sorted({image.label for image in understood.labelled})
+    label_of = {name: label for label, name in enumerate(class_names)}
+    images = understood.labelled
+    grouped = any(image.group for image in images)
+    return LabelledFiles(
+        paths=[found.path(image.place) for image in images],
+        ids=["/".join(image.place) for image in images],
+        labels=[label_of[image.label] for image in images],
+        splits=[image.split for image in images],
+        class_names=class_names,
+        groups=[image.group for image in images] if grouped else (),
+        labels_from=understood.labels_from,
+        left_out=(*_no_pictures(found), *found.left_out, *understood.left_out),
+        unlabelled=tuple(found.path(place) for place in understood.unlabelled),
+        notes=tuple(understood.notes),
+    )
+
+
+def _no_pictures(found: Listing) -> list[LeftOut]:
+    return [LeftOut("/".join(place), f"{_kind(place[-1])} is no image") for place in found.others]
+
+
+def _kind(name: str) -> str:
+    return Path(name).suffix.lower() or name
 
 
 def _root(given: str | None) -> Path:
@@ -72,64 +95,30 @@ def _root(given: str | None) -> Path:
     raise UserError(f"data.root: there is no folder {root}.{did_you_mean(root.name, siblings)}")
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _split_folders(root: Path) -> list[tuple[str, Path]]:
-    """The folders that hold class folders, training first, each with the name of its split ('' where we split)."""
-    folders = _subfolders(root)
-    splits = [(SPLIT_NAMES.get(folder.name.lower(), ""), folder) for folder in folders]
-    if not any(split and _subfolders(folder) for split, folder in splits):
-        return [("", root)]
-    if "train" not in {split for split, _ in splits}:
-        raise UserError(f"data.root: {root} has {listing([f.name for f in folders])} with class folders, but no train/")
-    foreign = [folder.name for split, folder in splits if not split]
-    if foreign:
-        raise UserError(f"data.root: {root} has train/ with class folders, but also {listing(foreign)}: move them away")
-    return sorted(splits, key=lambda split: split[0] != "train")
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Every file below ``folder`` that is an image by its suffix, hidden ones left out."""
-    found = all_files(folder, {device_and_inode(folder)})
-    return [path for path in found if path.suffix.lower() in EXTENSIONS]
-
-
-def all_files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
-    """Every regular file below ``folder``, through links, too; hidden ones, pipes and devices left out. A link that
-    leads nowhere counts as a file: it cannot be read, and that is to be said.
-
-    entered: folders that are not entered (again), wherever a link to them stands; those that are entered are added.
-
-    Raises:
-        UserError: a folder may not be read: fewer images would be found than there are.
+def _refuse_flat(root: str, found: Listing) -> None:
     """
-    try:
-        with os.scandir(folder) as entries:
-            shown = [entry for entry in entries if not entry.name.startswith(".")]
-    except OSError as error:
-        raise UserError(f"data.root: the folder {folder} cannot be read: {error.strerror}") from error
-    inside = sorted(shown, key=lambda entry: entry.name)
-    for entry in inside:
-        if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
-            yield Path(entry.path)
-    for entry in inside:
-        if entry.is_dir() and (identity := device_and_inode(Path(entry.path))) not in entered:
-            entered.add(identity)
-            yield from all_files(Path(entry.path), entered)
+    Raises:
+        UserError: there is no picture in a folder.
+    """
+    if found.pictures and all(len(place) == 1 for place in found.pictures):
+        raise UserError(f"data.root: no class folders in {root}; {remedy(found.pictures)}")
+    if not found.pictures:
+        what = f"no images under {root}" if found.folders or found.others else f"no class folders in {root}"
+        raise UserError(f"data.root: {what} (looked for {listing(sorted(EXTENSIONS))} in {root}/<class>/)")
 
 
-def device_and_inode(folder: Path) -> tuple[int, int]:
-    """Device and inode: the same for a folder and for every link to it."""
-    stat = folder.stat()
-    return stat.st_dev, stat.st_ino
-
-
-def _check_not_empty(class_names: list[str], images: list[tuple[Path, str, Path]], learned_from: Path) -> None:
-    filled = {folder.name for _, _, folder in images if folder.parent == learned_from}
-    empty = [name for name in class_names if name not in filled]
-    if len(empty) == len(class_names):
-        raise UserError(f"data.root: no images under {learned_from} (looked for {listing(sorted(EXTENSIONS))})")
-    if empty:
-        raise UserError(f"data.root: no image in class {listing(empty)} of {learned_from}: add some, or remove it")
+def _check_not_empty(found: Listing, understood: Understood) -> None:
+    """
+    Raises:
+        UserError: a class without a picture to learn from.
+    """
+    where = understood.learned_from
+    if where is None:
+        return
+    there = {composed(folder[-1]) for folder in found.folders if folder[:-1] == where}
+    splits = {image.split for image in understood.labelled}
+    learned = {image.label for image in understood.labelled if image.split in ("train", "")}
+    empty = sorted((there | {image.label for image in understood.labelled}) - learned)
+    if empty and splits & {"train", ""}:
+        folder = found.root.joinpath(*where)
+        raise UserError(f"data.root: no image in class {listing(empty)} of {folder}: add some, or remove it")

@@ -1,0 +1,31 @@
+"""What a layout says of each picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tl_sweep.data.imageset import LeftOut
+from tl_sweep.data.layouts.listing import Place
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A picture and what its place says: split is ``train``, ``val``, ``test`` or empty, group empty where none is."""
+
+    place: Place
+    label: str
+    split: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Understood:
+    """Of all pictures: with a label, without one, left out. labels_from, notes: for people. learned_from: the folder
+    that has a folder for each class to learn; None: labels come from elsewhere."""
+
+    labelled: list[Labelled]
+    labels_from: str
+    unlabelled: list[Place] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    learned_from: Place | None = None

@@ -155,7 +155,7 @@ def test_a_run_by_each_way_to_start_it(tmp_path: Path, image_root: Path, way: st
     answer = started(tmp_path, *words)
     assert answer.stderr == ""
     assert answer.returncode == 0
-    (line,) = (line for line in answer.stdout.splitlines() if "val" in line)
+    (line,) = (line for line in answer.stdout.splitlines() if ": val " in line)
     assert re.fullmatch(r"all lbfgs resnet_small s0: val [\d.]+, test [\d.]+, [\d.]+ s", line)
     assert {"config.yaml", "checkpoint.safetensors", "record.jsonl", "run.log"} <= files_of_the_only_run(tmp_path)
     assert not (tmp_path / "mlflow.db").exists()  # tracking.uri=null

@@ -9,7 +9,7 @@ from dataclasses import replace
 from tl_sweep.base.errors import UserError
 from tl_sweep.data.decode import listing
 from tl_sweep.data.layouts.understood import Understood
-from tl_sweep.data.layouts.words import composed, folded
+from tl_sweep.data.layouts.words import composed, regardless_of_spelling
 
 
 def with_one_name_each(root: str, understood: Understood) -> Understood:
@@ -32,5 +32,5 @@ def with_one_name_each(root: str, understood: Understood) -> Understood:
 def _together(names: Iterable[str]) -> Iterable[set[str]]:
     same: dict[str, set[str]] = defaultdict(set)
     for name in names:
-        same[folded(name)].add(name)
+        same[regardless_of_spelling(name)].add(name)
     return same.values()

@@ -7,27 +7,18 @@ classes; whatever lies deeper is a matter of the class.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.data.decode import listing
-from tl_sweep.data.imageset import LeftOut
 from tl_sweep.data.layouts.file_names import remedy
 from tl_sweep.data.layouts.listing import Place
-from tl_sweep.data.layouts.understood import Labelled, Understood
-from tl_sweep.data.layouts.words import MASK_ENDING, is_date, is_no_class, is_of_pictures, split_of, stem_of
+from tl_sweep.data.layouts.masks import without_masks
+from tl_sweep.data.layouts.understood import Below, Labelled, Understood
+from tl_sweep.data.layouts.words import is_date, is_no_class, is_of_pictures, split_of
 
 NAMES = "the names of folders"
-MASKS = "in a folder of masks or annotations"
 SITES = "{count} sites as groups ({names}): each has the folders {classes}, which are the classes"
-
-
-@dataclass(frozen=True)
-class Below:
-    """A picture and the folders that are still to be understood, the outermost first."""
-
-    place: Place
-    folders: tuple[str, ...]
 
 
 FlatLabels = Callable[[Place, Sequence[Place]], dict[Place, str] | None]
@@ -47,9 +38,7 @@ def by_folders(
     pictures = [Below(place, place[:-1]) for place in places]
     if level is not None:
         return _by_given_level(root, pictures, level)
-    pictures, left_out = _without_masks(pictures)
-    pictures, siblings = _without_mask_files(pictures)
-    left_out += siblings
+    pictures, left_out = without_masks(pictures)
     pictures, wrapper = _unwrapped(pictures)
     splits = _splits(root, wrapper, pictures)
     if splits is None:
@@ -71,36 +60,6 @@ def _by_given_level(root: str, pictures: Sequence[Below], level: int) -> Underst
         split = next((word for place, word in enumerate(words) if word and place != index % len(words)), "")
         labelled.append(Labelled(picture.place, picture.folders[index], "" if split == "unlabelled" else split))
     return Understood(labelled, f"the folders at data.label_level={level}")
-
-
-def _without_masks(pictures: Sequence[Below]) -> tuple[list[Below], list[LeftOut]]:
-    """Pictures of pictures: a folder called masks beside one called images."""
-    folders: dict[Place, set[str]] = {}
-    for picture in pictures:
-        for depth, folder in enumerate(picture.folders):
-            folders.setdefault(picture.folders[:depth], set()).add(folder)
-    beside = {where for where, names in folders.items() if any(map(is_of_pictures, names))}
-
-    def is_mask(picture: Below) -> bool:
-        levels = enumerate(picture.folders)
-        return any(is_no_class(folder) and picture.folders[:depth] in beside for depth, folder in levels)
-
-    return [p for p in pictures if not is_mask(p)], [LeftOut("/".join(p.place), MASKS) for p in pictures if is_mask(p)]
-
-
-def _without_mask_files(pictures: Sequence[Below]) -> tuple[list[Below], list[LeftOut]]:
-    """``17_mask.png`` beside ``17.png``."""
-    stems = {(picture.place[:-1], stem_of(picture.place[-1])) for picture in pictures}
-
-    def is_mask(picture: Below) -> bool:
-        stem = stem_of(picture.place[-1])
-        of = MASK_ENDING.sub("", stem)
-        return of != stem and (picture.place[:-1], of) in stems
-
-    left_out = [
-        LeftOut("/".join(picture.place), "a mask of a picture beside it") for picture in pictures if is_mask(picture)
-    ]
-    return [picture for picture in pictures if not is_mask(picture)], left_out
 
 
 def _unwrapped(pictures: list[Below]) -> tuple[list[Below], Place]:

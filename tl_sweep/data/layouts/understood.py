@@ -9,6 +9,14 @@ from tl_sweep.data.layouts.listing import Place
 
 
 @dataclass(frozen=True)
+class Below:
+    """A picture and the folders that are still to be understood, the outermost first."""
+
+    place: Place
+    folders: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Labelled:
     """A picture and what its place says: split is ``train``, ``val``, ``test`` or empty, group empty where none is."""
 

@@ -52,6 +52,6 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def folded(name: str) -> str:
+def regardless_of_spelling(name: str) -> str:
     """The same of two names that differ only in case, blanks, hyphens or Unicode form."""
     return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())

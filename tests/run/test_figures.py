@@ -9,10 +9,10 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from tl_sweep.run.figures import draw_confusion, draw_curves
+from tl_sweep.run.figures import confusion_shown, draw_confusion, draw_curves
 
 
-@pytest.mark.parametrize(("num_classes", "side_px"), [(3, 324), (20, 800), (60, 800)])
+@pytest.mark.parametrize(("num_classes", "side_px"), [(3, 324), (20, 800), (40, 800), (1000, 800)])
 def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_classes: int, side_px: int) -> None:
     counts_KK = np.random.default_rng(0).integers(0, 9, (num_classes, num_classes))
     draw_confusion(counts_KK, tuple(f"class {k}" for k in range(num_classes)), tmp_path / "confusion.png")
@@ -26,6 +26,14 @@ def test_the_confusion_matrix_is_a_picture_of_fitting_size(tmp_path: Path, num_c
 def test_a_class_may_be_called_what_looks_like_mathematics(tmp_path: Path, name: str) -> None:
     draw_confusion(np.eye(2, dtype=int), (name, "b"), tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
+
+
+def test_of_many_classes_the_worst_are_drawn() -> None:
+    counts_KK = np.diag(np.full(1000, 9))
+    counts_KK[7, 900] = 5
+    shown, title = confusion_shown(counts_KK)
+    assert (len(shown), {7, 900} < set(shown)) == (25, True)
+    assert title == "test images: the 25 of 1000 classes with the most mistakes"
 
 
 def test_a_class_without_an_image_leaves_an_empty_row(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_a_run_that_the_store_refuses_does_not_keep_the_others_back(
 ) -> None:
     for name in "abc":
         recorded(tmp_path / name, destination)
-    Record(tmp_path / "b").append("metrics", step=9, values={"x" * 300: 1.0})  # longer than a name may be
+    Record(tmp_path / "b").append("tags", tags={"x" * 300: "yes"})  # longer than a name may be
     result = send_waiting(tmp_path, destination)
     assert (result.sent, len(result.refused)) == (2, 1)
     assert result.refused[0].startswith(f"{tmp_path / 'b'}: tracking.uri=")

@@ -29,10 +29,10 @@ from tl_sweep.run.context import Position
 from tl_sweep.run.execute import run_job
 from tl_sweep.tracking.client import StoreAway
 from tl_sweep.tracking.delivery import Destination
+from tl_sweep.tracking.metric_names import metric_names
 from tl_sweep.tracking.record import RunHeader, RunRecord, metric_lines
 from tl_sweep.tracking.store import (
     download_artifact,
-    metric_name,
     prepare_store,
     recorded_runs,
     runs_named,
@@ -46,6 +46,7 @@ ARTIFACTS = {
     "config.yaml",
     "confusion.png",
     "curves.png",
+    "per_class.csv",
     "predictions.parquet",
     "record.jsonl",
     "run.log",
@@ -257,14 +258,37 @@ def test_numbers_that_are_none_stay_in_the_folder(tmp_path: Path, store_uri: str
         ("test/recall/a (b)", "test/recall/a -b-"),
         ("recall/été_1-2.3: x", "recall/été_1-2.3: x"),
         ("recall/a@b,c", "recall/a-b-c"),
+        ("recall/cafe\u0301", "recall/caf\u00e9"),
+        ("recall/a//b/../c", "recall/a/-/b/--/c"),
+        ("recall/" + 240 * "x", "recall/" + 240 * "x"),
+        ("recall/" + 244 * "x", "recall/" + 234 * "x" + " 9321ec32"),
     ],
+    ids=lambda name: name[:20],
 )
 def test_names_that_the_store_refuses_are_mended(tmp_path: Path, store_uri: str, given: str, recorded: str) -> None:
-    assert metric_name(given) == recorded
+    assert metric_names([given]) == {given: recorded}
     tracker = opened(tmp_path, store_uri)
     tracker.metrics({given: 1.0}, 0)
     tracker.close("FINISHED")
     assert runs_named(store_uri, "tl_sweep", tracker.run_id)[0].metrics == {recorded: 1.0}
+
+
+def test_names_that_the_store_would_make_one_stay_two(tmp_path: Path, store_uri: str) -> None:
+    given = {"recall/a!": 0.1, "recall/a?": 0.2, "recall/a-": 0.3, "recall/b?": 0.4}
+    tracker = opened(tmp_path, store_uri)
+    tracker.metrics(given, 0)
+    tracker.close("FINISHED")
+    (run,) = runs_named(store_uri, "tl_sweep", tracker.run_id)
+    assert run.metrics == {name: given[word] for word, name in metric_names(given).items()}
+    assert sorted(run.metrics.values()) == [0.1, 0.2, 0.3, 0.4]
+    assert run.metrics["recall/b-"] == 0.4
+
+
+def test_a_class_name_of_240_letters_ends_the_run_in_the_store(tmp_path: Path, store_uri: str) -> None:
+    tracker = opened(tmp_path, store_uri)
+    tracker.metrics({f"test/recall/{240 * 'x'}": 1.0}, 0)
+    tracker.close("FINISHED")
+    assert runs_named(store_uri, "tl_sweep", tracker.run_id)[0].status == "FINISHED"
 
 
 def test_runs_of_a_sweep_come_oldest_first_and_no_others(tmp_path: Path, store_uri: str) -> None:

@@ -14,7 +14,14 @@ import numpy as np
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.study import Mistake, Point
 from tl_sweep.tracking.names import Metric
-from tl_sweep.tracking.predictions import PREDICTIONS, PROBABILITY, Outcomes, read_outcomes, test_frame
+from tl_sweep.tracking.predictions import (
+    PREDICTIONS,
+    Outcomes,
+    class_names_of,
+    probabilities_in,
+    read_outcomes,
+    test_frame,
+)
 from tl_sweep.tracking.record import RECORD, RunRecord, metric_lines
 
 if TYPE_CHECKING:
@@ -81,16 +88,13 @@ class Evidence:
         return names, counts_KK
 
     def class_names(self, run: RunRecord) -> tuple[str, ...]:
-        import pyarrow.parquet as parquet
-
-        columns = parquet.read_schema(self.locate(run, PREDICTIONS)).names
-        return tuple(name.removeprefix(PROBABILITY) for name in columns if name.startswith(PROBABILITY))
+        return class_names_of(self.locate(run, PREDICTIONS))
 
     def mistakes(self, runs: Sequence[RunRecord], most: int) -> tuple[Mistake, ...]:
         """Test images that the mean of the runs' probabilities gets wrong, the most confident first."""
         frames = [test_frame(self.locate(run, PREDICTIONS)) for run in runs]
         names = self.class_names(runs[0])
-        mean_NK = np.mean([frame[[PROBABILITY + name for name in names]].to_numpy() for frame in frames], axis=0)
+        mean_NK = np.mean([probabilities_in(frame, names) for frame in frames], axis=0)
         predicted_N, confidence_N = mean_NK.argmax(1), mean_NK.max(1)
         wrong_N = np.array(names, dtype=object)[predicted_N] != frames[0]["label"].to_numpy()
         worst = sorted(np.flatnonzero(wrong_N), key=lambda n: -confidence_N[n])[:most]

@@ -22,9 +22,10 @@ from tl_sweep.base.atomic_files import atomic_write, is_partial
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.secrets import masked
 from tl_sweep.tracking.client import StoreAway, connect, first_line, is_gone, store_errors, warn_away
+from tl_sweep.tracking.metric_names import metric_names
 from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import REASONS, REPLACED, STATE, Record, RunRecord, folders_in, no_reasons, run_lock
-from tl_sweep.tracking.store import experiment_id, find_run, metric_name, search, stored_status
+from tl_sweep.tracking.store import experiment_id, find_run, search, stored_status
 
 log = logging.getLogger("tl_sweep")
 
@@ -144,10 +145,10 @@ class Delivery:
         from mlflow.entities import Metric
 
         metrics = [
-            Metric(metric_name(name), value, event["time_ms"], event["step"])
+            Metric(stored, event["values"][name], event["time_ms"], event["step"])
             for event in events
-            for name, value in event["values"].items()
-            if math.isfinite(value)
+            for name, stored in metric_names(event["values"]).items()
+            if math.isfinite(event["values"][name])
         ]
         for first in range(0, len(metrics), MOST_PER_BATCH):
             self._client.log_batch(self.run_id, metrics=metrics[first : first + MOST_PER_BATCH])

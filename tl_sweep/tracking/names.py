@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 SCHEMA = 2  # of the record: from 2 on there are ``Tag.SCHEMA`` itself, ``Tag.PHASES`` and ``Tag.BASELINE``
 YES = "yes"
+MANY_CLASSES = 100  # beyond, what is known of each class stands in one file, not in a metric or a column of its own
 
 
 class Metric:

@@ -27,11 +27,6 @@ from tl_sweep.tracking.sqlite_file import make_whole, missing_database, sqlite_p
 MIGRATION = 7_580_197  # the name of a lock in PostgreSQL: any number, the same for all
 
 
-def metric_name(name: str) -> str:
-    """``name`` with what MLflow refuses in a metric's name (as a class name may have it) replaced by ``-``."""
-    return "".join(letter if letter.isalnum() or letter in "_-. :/" else "-" for letter in name)
-
-
 def prepare_store(uri: str | None, experiment: str) -> None:
     """``open_store``, where there is one; of a server that is away is said that each run's own delivery waits for it.
 

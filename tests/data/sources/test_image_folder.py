@@ -324,3 +324,23 @@ def test_split_folders_without_training(tmp_path: Path) -> None:
     for name in ("val", "test"):
         save(tmp_path / name / "a" / "0.png", seed=1)
     assert "has test, val with class folders, but no train/" in refusal(tmp_path)
+
+
+def test_a_name_in_two_unicode_forms_is_one_class(root: Path) -> None:
+    one_letter, with_accent = "caf\u00e9", "cafe\u0301"
+    for seed, name in enumerate((one_letter, with_accent), start=20):
+        save(root / name / f"{seed}.png", seed)
+    images = opened(root)
+    sizes = dict(zip(images.class_names, np.bincount(images.labels_N).tolist(), strict=True))
+    assert sizes == {one_letter: 2, "cats": 5, "dogs": 5}
+    assert "1 class name(s) stand there in two Unicode forms; each is one class" in images.notes
+
+
+def test_a_split_may_have_another_unicode_form_of_a_name(tmp_path: Path) -> None:
+    for seed, folder in enumerate(
+        ("train/caf\u00e9", "train/b", "val/cafe\u0301", "val/b", "test/cafe\u0301", "test/b")
+    ):
+        save(tmp_path / "photos" / folder / "a.png", seed)
+    images = opened(tmp_path / "photos")
+    assert sorted(images.class_names) == ["b", "caf\u00e9"]
+    assert np.bincount(images.labels_N).tolist() == [3, 3]

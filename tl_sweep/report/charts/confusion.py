@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import numpy as np
 
+from tl_sweep.base.confusion import most_confused
 from tl_sweep.comparison.study import Row
 from tl_sweep.report.charts.chart import MOST_WRITTEN, Chart
 from tl_sweep.report.drawing import Figure, ticks
@@ -23,7 +24,7 @@ def confusions(menus: Menus) -> Chart:
 
 def _confusion(row: Row) -> Figure:
     """Counts; the page's script makes shares of them, by the totals of all classes, which may be more."""
-    classes = _most_confused(row.confusion_KK)
+    classes = most_confused(np.array(row.confusion_KK), MOST_CLASSES)
     names = [row.class_names[place] for place in classes]
     counts_KK = [[row.confusion_KK[label][predicted] for predicted in classes] for label in classes]
     trace = {
@@ -45,13 +46,3 @@ def _confusion(row: Row) -> Figure:
     if len(classes) < len(row.class_names):
         layout["meta"] = {"note": f"{len(classes)} of {len(row.class_names)} classes: those with the most mistakes."}
     return {"data": [trace], "layout": layout}
-
-
-def _most_confused(confusion_KK: Sequence[Sequence[int]]) -> list[int]:
-    """All classes, or as many as can be shown: those with the most mistakes, as label or as answer."""
-    K = len(confusion_KK)
-    mistakes_K = [
-        sum(confusion_KK[place]) + sum(line[place] for line in confusion_KK) - 2 * confusion_KK[place][place]
-        for place in range(K)
-    ]
-    return sorted(sorted(range(K), key=lambda place: -mistakes_K[place])[:MOST_CLASSES])

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.preprocessing import Preprocessing
-from tl_sweep.data.decode import central_square, decode_files
+from tl_sweep.data.decode import decode_files
+from tl_sweep.data.fit import as_square
 
 SIDE_PX = 16
 PREPROCESSING = Preprocessing((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bilinear", image_px=14)
@@ -83,7 +84,7 @@ def test_a_large_jpeg_is_reduced_without_moving(tmp_path: Path) -> None:
 def test_interpolation_is_the_preprocessings(tmp_path: Path) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
     bicubic = Preprocessing(PREPROCESSING.mean, PREPROCESSING.std, "bicubic", PREPROCESSING.image_px)
-    assert (central_square(noise, bicubic) != central_square(noise, PREPROCESSING)).any()
+    assert (as_square(noise, bicubic) != as_square(noise, PREPROCESSING)).any()
 
 
 def test_worker_count_changes_nothing(tmp_path: Path) -> None:

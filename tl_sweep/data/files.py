@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import io
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from tl_sweep.base.preprocessing import PLAIN, Reading
 from tl_sweep.data.decode import listing
-from tl_sweep.data.file_records import content_hash, scan
+from tl_sweep.data.file_records import content_hash, examine, scan
 from tl_sweep.data.imageset import Found, LeftOut, hash_rows
+from tl_sweep.data.readers.registry import read_image
 
 NAMED = 3  # files that a note names of each reason
 
@@ -40,20 +43,22 @@ class LabelledFiles:
     notes: tuple[str, ...] = ()
 
 
-def found_files(files: LabelledFiles, data_dir: Path, verify: bool = False) -> Found:
-    """Each file is read and decoded once, and remembered in ``data_dir``.
+def found_files(files: LabelledFiles, data_dir: Path, asked: Reading = PLAIN, verify: bool = False) -> Found:
+    """Each file is read and decoded once, and remembered in ``data_dir``. asked: how, as far as the user said it.
 
     Raises:
         UserError: what was found cannot be kept.
     """
-    records = scan(files.paths, data_dir, verify=verify)
+    said = json.dumps(asked.described()) if asked.described() else ""
+    records = scan(files.paths, data_dir, partial(examine, reading=asked), reading=said, verify=verify)
+    reading = asked
     return Found(
         class_names=tuple(files.class_names),
         ids=tuple(files.ids),
         labels_N=np.asarray(files.labels, dtype=np.int64),
         splits_N=np.asarray(files.splits, dtype="U5"),
         hashes_N=hash_rows([record.hash for record in records]),
-        open_image=lambda index: open_unchanged(files.paths[index], records[index].hash),
+        open_image=lambda index: open_unchanged(files.paths[index], records[index].hash, reading),
         problems={index: record.problem for index, record in enumerate(records) if record.problem},
         notes=(*files.notes, *notes_of(files.left_out)),
         groups_N=np.asarray(files.groups) if files.groups else None,
@@ -61,6 +66,7 @@ def found_files(files: LabelledFiles, data_dir: Path, verify: bool = False) -> F
         left_out=files.left_out,
         unlabelled=files.unlabelled,
         facts=tuple(record.facts for record in records),
+        reading=reading,
     )
 
 
@@ -78,7 +84,7 @@ def notes_of(left_out: Iterable[LeftOut]) -> list[str]:
     return [f"{len(names)} file(s) left out: {why} ({listing(names, NAMED)})" for why, names in reasons.items()]
 
 
-def open_unchanged(path: Path, known_hash: bytes) -> Image.Image:
+def open_unchanged(path: Path, known_hash: bytes, reading: Reading = PLAIN) -> Image.Image:
     """The image in a file, whose content must be what was hashed.
 
     Raises:
@@ -87,4 +93,4 @@ def open_unchanged(path: Path, known_hash: bytes) -> Image.Image:
     content = path.read_bytes()
     if content_hash(content) != known_hash:
         raise ValueError("the file changed since it was read")
-    return Image.open(io.BytesIO(content))
+    return read_image(content, path.suffix.lower(), reading)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tl_sweep.base.errors import UserError
-from tl_sweep.base.preprocessing import Preprocessing
+from tl_sweep.base.preprocessing import PLAIN, Preprocessing, Reading
 from tl_sweep.data.decode import decode, listing
 from tl_sweep.data.file_records import HASH_BYTES, Facts, content_hash
 
@@ -44,7 +44,7 @@ class Found:
     what was understood and what was passed over, in words for people. groups_N: what must stay in one split, where the
     source knows it; a ``data.group`` comes before. labels_from: where labels came from, for people; empty: they belong
     to the data set. left_out: files that were seen and not taken. unlabelled: images without a label, for ``predict``.
-    facts: of each image, None where it could not be read; empty: nobody looked.
+    facts: of each image, None where it could not be read; empty: nobody looked. reading: how files became pictures.
     """
 
     class_names: tuple[str, ...]
@@ -60,6 +60,7 @@ class Found:
     left_out: tuple[LeftOut, ...] = ()
     unlabelled: tuple[Path, ...] = ()
     facts: tuple[Facts | None, ...] = ()
+    reading: Reading = PLAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class ImageSet:
     labels_N: int64. hashes_N: uint8 (N, 16), of the content. ids: relative path, or ``digits/0017``.
     own_split_N: ``train``, ``val``, ``test`` as the source says, else empty. groups_N: whatever must stay in one split.
     notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents, labels and groups.
-    labels_from, left_out, unlabelled, facts: as the source found them (``Found``), facts of these images alone.
+    labels_from, left_out, unlabelled, facts, reading: as the source found them (``Found``); facts: of these alone.
     twin_pairs: two images that are the same picture, and how alike they are (``identical pixels``, ``near-identical``).
     """
 
@@ -88,6 +89,7 @@ class ImageSet:
     unlabelled: tuple[Path, ...] = ()
     facts: tuple[Facts | None, ...] = ()
     twin_pairs: tuple[tuple[int, int, str], ...] = ()
+    reading: Reading = PLAIN
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -147,6 +149,7 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
         left_out=found.left_out,
         unlabelled=found.unlabelled,
         facts=tuple(found.facts[index] for index in kept) if found.facts else (),
+        reading=found.reading,
     )
 
 

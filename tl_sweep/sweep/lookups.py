@@ -83,7 +83,7 @@ class Pictures:
 
 
 def thumbnail(image: Image.Image) -> str:
-    from tl_sweep.data.decode import to_rgb
+    from tl_sweep.data.fit import to_rgb
 
     with image:
         small = to_rgb(image)

@@ -9,11 +9,8 @@ from pathlib import Path
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.data.imageset import LeftOut
+from tl_sweep.data.readers.registry import SUFFIXES
 
-EXTENSIONS = {
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".avif", ".jp2", ".tga"),
-}
 SYSTEM_FOLDERS = {"@eadir", "__macosx", "lost+found", "$recycle.bin", "system volume information"}
 SYSTEM_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
 HIDDEN = "a hidden or system file"
@@ -40,7 +37,7 @@ class Listing:
 
 
 def is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in EXTENSIONS
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def is_system(name: str) -> bool:

@@ -14,10 +14,11 @@ from tl_sweep.data.imageset import Found, LeftOut
 from tl_sweep.data.layouts.class_names import with_one_name_each
 from tl_sweep.data.layouts.file_names import by_pattern, remedy
 from tl_sweep.data.layouts.levels import by_folders
-from tl_sweep.data.layouts.listing import EXTENSIONS, Listing, look_through
+from tl_sweep.data.layouts.listing import Listing, look_through
 from tl_sweep.data.layouts.lists import by_lists, flat_labels
 from tl_sweep.data.layouts.understood import Understood
 from tl_sweep.data.layouts.words import composed
+from tl_sweep.data.readers.registry import SUFFIXES
 from tl_sweep.data.sources.contract import DataSource
 
 
@@ -104,7 +105,7 @@ def _refuse_flat(root: str, found: Listing) -> None:
         raise UserError(f"data.root: no class folders in {root}; {remedy(found.pictures)}")
     if not found.pictures:
         what = f"no images under {root}" if found.folders or found.others else f"no class folders in {root}"
-        raise UserError(f"data.root: {what} (looked for {listing(sorted(EXTENSIONS))} in {root}/<class>/)")
+        raise UserError(f"data.root: {what} (looked for {listing(sorted(SUFFIXES))} in {root}/<class>/)")
 
 
 def _check_not_empty(found: Listing, understood: Understood) -> None:

@@ -1,0 +1,1 @@
+"""Readers of pictures: one file per outside library, and one door to them."""

@@ -9,19 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import Answer, Recorded, table_lines
+from commands import Answer, table_lines
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from tl_sweep import plan, reproduce, train
+from tl_sweep import plan, train
 from tl_sweep.config.loading import conf_dir
 from tl_sweep.config.schema import ConfigError
-from tl_sweep.run.key import key_of
-from tl_sweep.run.which import Places
 from tl_sweep.sweep.forecast import Cost, describe_cost
 from tl_sweep.sweep.grid import lay_out
 from tl_sweep.sweep.jobs import Grid
-from tl_sweep.tracking.record import RECORD, Record, folders_in
+from tl_sweep.tracking.record import folders_in
 from tl_sweep.tracking.store import runs_of_sweep
 
 Sweep = Callable[..., Answer]
@@ -245,50 +243,3 @@ def test_a_slip_in_a_plan_is_answered_as_in_a_sweep(command: Sweep) -> None:
     answer = command(plan.main, "freeze=eraly")
     assert answer.code == 1
     assert answer.err.startswith("error: freeze=eraly: no such option; did you mean 'early'?")
-
-
-# --- reproduce
-
-
-def test_a_run_is_reproduced_from_its_record(command: Sweep, small_run: Recorded) -> None:
-    answer = command(reproduce.main, f"run={small_run.run_id}", f"tracking.uri={small_run.uri}")
-    assert (answer.code, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1] == f"{small_run.run_id}: reproduced, every metric is equal"
-
-
-def test_a_run_is_reproduced_where_there_is_no_store(command: Sweep, small_run: Recorded) -> None:
-    answer = command(reproduce.main, f"run={small_run.folder}", "tracking.uri=null")
-    assert (answer.code, answer.err) == (0, "")
-    assert answer.out.splitlines()[-1] == f"{small_run.folder}: reproduced, every metric is equal"
-    assert [path.name for path in Path().iterdir()] == ["runs"]
-
-
-def test_a_run_that_is_run_again_is_recorded_under_its_own_key(small_run: Recorded, tmp_path: Path) -> None:
-    reproduce.run_again(small_run.folder, tmp_path / "again", Places.of(small_run.config))
-    found = Record(tmp_path / "again").summary()
-    assert found is not None
-    assert found.tags["key"] == key_of(small_run.config)
-
-
-def test_a_run_that_comes_out_otherwise_is_told(command: Sweep, small_run: Recorded) -> None:
-    folder = Path("runs/0123")
-    folder.mkdir(parents=True)
-    for name in ("config.yaml", RECORD):
-        text = (small_run.folder / name).read_text()
-        (folder / name).write_text(re.sub(r'"val/acc": [\d.]+', '"val/acc": 0.123', text, count=1))
-    answer = command(reproduce.main, "run=0123")
-    assert answer.code == 1
-    *_, difference, last = answer.out.splitlines()
-    assert re.fullmatch(r"step 0, val/acc: 0\.123 was recorded, [\d.]+ came out", difference)
-    assert last == "0123: NOT reproduced"
-
-
-def test_a_run_that_did_not_finish_cannot_be_reproduced(command: Sweep, small_run: Recorded) -> None:
-    folder = Path("runs/0123")
-    folder.mkdir(parents=True)
-    (folder / "config.yaml").write_text((small_run.folder / "config.yaml").read_text())
-    lines = (small_run.folder / RECORD).read_text().splitlines(keepends=True)
-    (folder / RECORD).write_text("".join(lines[:2]))
-    answer = command(reproduce.main, "run=0123")
-    assert answer.code == 1
-    assert answer.err.endswith("runs/0123: the run did not finish: there is nothing to compare with\n")

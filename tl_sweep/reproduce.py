@@ -32,6 +32,8 @@ def main() -> None:
             raise UserError("which run? python -m tl_sweep.reproduce run=best")
         with tempfile.TemporaryDirectory() as temporary:
             recorded = recorded_files(which_run(arguments.run, places), places, Path(temporary))
+            if not recorded.is_relative_to(temporary) and not recorded.is_relative_to(places.output_dir):
+                places = replace(places, output_dir=recorded.parent)  # runs that it started from are beside it
             different = differences(metric_lines(recorded), run_again(recorded, Path(temporary) / "again", places))
     for line in different:
         print(line)
@@ -59,9 +61,10 @@ def run_again(recorded: Path, folder: Path, places: Places) -> list[dict[str, fl
 
     config = as_it_ran(recorded, places)
     obtain_weights([config])  # of a run that the store may have to be asked for
-    config = replace(config, tracking=replace(config.tracking, uri=None))
-    make_ready([config])
     folder.mkdir()
+    own = replace(config.output, dir=str(folder.parent))  # the recorded runs may stand where nobody may write
+    config = replace(config, tracking=replace(config.tracking, uri=None), output=own)
+    make_ready([config])
     run_job(config, folder, Position(key=key_of(config)))
     return metric_lines(folder)
 

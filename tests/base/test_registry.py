@@ -11,7 +11,7 @@ import pytest
 
 from tl_sweep.base import registry as module
 from tl_sweep.base.errors import UserError
-from tl_sweep.base.registry import Registry
+from tl_sweep.base.registry import TOLD, Registry
 
 OWN = {"plain": "json:dumps", "broken": "nowhere.at_all:thing"}
 
@@ -71,3 +71,26 @@ def test_an_unknown_name_is_told_with_those_that_there_are(registry: Registry[Ca
 
 def test_to_get_an_unknown_name_is_none_as_of_any_mapping(registry: Registry[Callable[..., Any]]) -> None:
     assert registry.get("plane") is None
+
+
+def test_a_package_that_cannot_be_imported_costs_its_own_name_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    brought = [
+        EntryPoint("theirs", "json:loads", "tests.writers"),
+        EntryPoint("lost", "lost_package.all:x", "tests.writers"),
+    ]
+    monkeypatch.setattr(module, "entry_points", lambda group: brought)
+    monkeypatch.delenv(TOLD, raising=False)
+    registry = Registry[Any]("writer.name", "tests.writers", {"plain": "json:dumps"})
+    said = (
+        "writer.name=lost: the installed package lost_package cannot be imported "
+        "(ModuleNotFoundError: No module named 'lost_package'); mend or uninstall it"
+    )
+    for _ in range(2):
+        assert registry.usable() == {"plain": json.dumps, "theirs": json.loads}
+    assert capsys.readouterr().err == f"warning: {said}\n"
+    with pytest.raises(UserError) as caught:
+        registry["lost"]
+    assert str(caught.value) == said
+    assert "lost" in registry

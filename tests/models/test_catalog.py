@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import ModelConfig, PreprocessingConfig
 from tl_sweep.models.build import build_model
-from tl_sweep.models.catalog import default_preprocessing, families, model_problems
+from tl_sweep.models.catalog import backbone_source_of, default_preprocessing, families, model_problems
+from tl_sweep.models.sources.contract import BACKBONE_SOURCES
 
 
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "maxvit_t"])
@@ -57,3 +59,13 @@ def test_names_and_weights_are_known_without_importing_torch() -> None:
     code = "import sys, tl_sweep, tl_sweep.models.catalog, tl_sweep.models.weights.fetch; print('torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "False\n"
+
+
+def test_another_package_that_cannot_be_imported_keeps_no_model_from_being_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = EntryPoint("lost", "lost_package.nets:SOURCE", "tl_sweep.backbone_sources")
+    monkeypatch.setitem(vars(BACKBONE_SOURCES), "_entries", {"lost": entry})
+    assert model_problems(ModelConfig(name="resnet18"), 64) == []
+    with pytest.raises(UserError, match=r"model\.name=resnet19: neither .* did you mean 'resnet18'"):
+        backbone_source_of("resnet19")

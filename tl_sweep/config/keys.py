@@ -23,7 +23,7 @@ def field_paths(of: Any = Config, prefix: str = "") -> Iterator[tuple[str, datac
         else:
             yield f"{prefix}{item.name}", item
     if of is DataConfig:
-        own = {item.name: item for cls in DATA_CONFIGS.values() for item in own_fields(cls)}
+        own = {item.name: item for cls in DATA_CONFIGS.usable().values() for item in own_fields(cls)}
         yield from ((f"{prefix}{name}", item) for name, item in own.items())
 
 

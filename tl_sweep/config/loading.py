@@ -86,7 +86,7 @@ def offer_own_options() -> None:
     """Tell Hydra of each data source that has keys of its own: its class is the option ``data=<name>``."""
     from hydra.core.config_store import ConfigStore
 
-    for name, cls in DATA_CONFIGS.items():
+    for name, cls in DATA_CONFIGS.usable().items():
         ConfigStore.instance().store(group="data", name=name, node=cls, provider="tl_sweep")
 
 

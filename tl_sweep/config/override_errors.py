@@ -81,7 +81,11 @@ def _keys() -> list[str]:
 
 def _sources_with(name: str) -> list[str]:
     """The data sources that have this key for themselves."""
-    return [source for source, cls in DATA_CONFIGS.items() if name in (f"data.{item.name}" for item in own_fields(cls))]
+    return [
+        source
+        for source, cls in DATA_CONFIGS.usable().items()
+        if name in (f"data.{item.name}" for item in own_fields(cls))
+    ]
 
 
 def _no_such_key(name: str) -> str:

@@ -79,7 +79,7 @@ def staged(module: nn.Module) -> StagedModel:
     Raises:
         UserError: no source has a table for it.
     """
-    for source in BACKBONE_SOURCES.values():
+    for source in BACKBONE_SOURCES.usable().values():
         blueprint = source.recognise(module)
         if blueprint is not None:
             return blueprint.staged(blueprint.original)

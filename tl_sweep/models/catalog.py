@@ -13,7 +13,7 @@ from tl_sweep.models.sources.contract import BACKBONE_SOURCES, Architecture, Bac
 
 def architectures() -> dict[str, Architecture]:
     """Every model that a source knows, by name."""
-    last_first = reversed([*BACKBONE_SOURCES.values()])
+    last_first = reversed([*BACKBONE_SOURCES.usable().values()])
     return {name: source.architecture(name) for source in last_first for name in source.names()}
 
 
@@ -28,10 +28,10 @@ def backbone_source_of(name: str) -> BackboneSource:
     Raises:
         UserError: none has.
     """
-    for source in BACKBONE_SOURCES.values():
+    for source in BACKBONE_SOURCES.usable().values():
         if name in source.names():
             return source
-    *others, last = (source.title for source in BACKBONE_SOURCES.values())
+    *others, last = (source.title for source in BACKBONE_SOURCES.usable().values())
     nearest = did_you_mean(name, architectures())
     raise UserError(f"model.name={name}: neither {', '.join(others)} nor {last} have it.{nearest}")
 
@@ -82,7 +82,7 @@ def model_problems(config: ModelConfig, image_px: int) -> list[str]:
         return [str(error)]
     mine = backbone_source_of(config.name)
     misplaced = [
-        line for source in BACKBONE_SOURCES.values() if source is not mine for line in source.misplaced(config)
+        line for source in BACKBONE_SOURCES.usable().values() if source is not mine for line in source.misplaced(config)
     ]
     return [*_size_problems(config.name, row, image_px), *mine.problems(config), *misplaced]
 

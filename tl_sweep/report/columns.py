@@ -52,8 +52,9 @@ def _axis(key: str, row: Row) -> str | None:
 
 def columns_of(rows: Sequence[Row]) -> list[Column]:
     """All columns for these rows, those of one group beside each other in the order of registration."""
-    places = {group: place for place, group in enumerate(dict.fromkeys(column.group for column in COLUMNS.values()))}
-    return [MARK, *naming(rows), *sorted(COLUMNS.values(), key=lambda column: places[column.group])]
+    columns = COLUMNS.usable().values()
+    places = {group: place for place, group in enumerate(dict.fromkeys(column.group for column in columns))}
+    return [MARK, *naming(rows), *sorted(columns, key=lambda column: places[column.group])]
 
 
 def in_table(rows: Sequence[Row], table: str) -> list[Column]:
@@ -67,12 +68,12 @@ def on_page(rows: Sequence[Row]) -> list[Column]:
 
 def in_files(rows: Sequence[Row]) -> list[Column]:
     """Of csv and json: all, in the order of registration, and the data set even if there is but one."""
-    return [DATASET, MARK, *(column for column in naming(rows) if column is not DATASET), *COLUMNS.values()]
+    return [DATASET, MARK, *(column for column in naming(rows) if column is not DATASET), *COLUMNS.usable().values()]
 
 
 def on_axis(axis: str) -> list[Column]:
     """What a reader may choose for an axis of the page's charts: ``x``, ``y`` or ``z``."""
-    return [column for column in COLUMNS.values() if axis in column.axes]
+    return [column for column in COLUMNS.usable().values() if axis in column.axes]
 
 
 def _mark(row: Row) -> str:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tl_sweep.base.preprocessing import Reading
 from tl_sweep.data.readers.contract import MissingPackage, Reader, StoredPicture
+from tl_sweep.data.readers.dicom import DICOM
+from tl_sweep.data.readers.heif import HEIF
+from tl_sweep.data.readers.jxl import JXL
 from tl_sweep.data.readers.pillow import PILLOW
 from tl_sweep.data.readers.shades import eight_bit
 from tl_sweep.data.readers.tiff import TIFF
 
-READERS: tuple[Reader, ...] = (TIFF, PILLOW)
+READERS: tuple[Reader, ...] = (HEIF, JXL, DICOM, TIFF, PILLOW)
 SUFFIXES = frozenset().union(*(reader.suffixes for reader in READERS))
 
 
@@ -23,15 +26,20 @@ def needs(suffix: str) -> str | None:
 
 
 def read_picture(content: bytes, suffix: str, reading: Reading) -> StoredPicture:
-    """The picture in a file: by how the file begins, then by its suffix, else by Pillow.
+    """The picture in a file: by how the file begins; where nobody knows it, by its suffix.
 
     Raises:
         MissingPackage: it needs a package that is not installed.
         Exception: nearly every type there is, for a broken file.
     """
-    reader = next((each for each in READERS if each.recognises(content)), None) or _by_suffix(suffix) or PILLOW
+    reader = next((each for each in READERS if each.recognises(content)), PILLOW)
+    named = _by_suffix(suffix) or PILLOW
     try:
         return reader.read(content, reading)
+    except UnidentifiedImageError:
+        if named is reader:
+            raise
+        return named.read(content, reading)
     except ModuleNotFoundError as error:
         raise MissingPackage(reader.pip) from error
 

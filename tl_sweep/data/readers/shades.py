@@ -39,12 +39,14 @@ def white_for(values: np.ndarray, reading: Reading) -> float:
 
 
 def scaled(values: np.ndarray, reading: Reading) -> np.ndarray:
-    """uint8 of the same shape: 0 stays black, white becomes 255. Colours of 16 bits at full range are taken by their
-    upper 8, as Pillow does.
+    """uint8 of the same shape: 0 stays black, white becomes 255; what is uint8 stays as it is. Colours of 16 bits at
+    full range are taken by their upper 8, as Pillow does.
 
     Raises:
         ValueError: there are values that are no shade between black and white.
     """
+    if values.dtype == np.uint8:
+        return values
     white = white_for(values, reading)
     if values.ndim == 3 and values.dtype == np.uint16 and white == FULL_WHITE:
         return (values >> 8).astype(np.uint8)

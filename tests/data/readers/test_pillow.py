@@ -23,13 +23,13 @@ def saved(image: Image.Image, suffix: str, **options: Any) -> bytes:
 
 
 def png16(values_HWC: np.ndarray) -> bytes:
-    """A PNG of 16-bit colours, which Pillow reads and does not write."""
+    """A PNG of 16 bits, of gray with alpha or of colours, which Pillow reads and does not write."""
     import struct
     import zlib
 
     height, width, bands = values_HWC.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values_HWC)
-    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[bands], 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -49,6 +49,16 @@ def test_16_bit_colours_are_read_in_full(bands: int) -> None:
 def test_16_bit_colours_at_full_range_are_those_of_pillow(bands: int) -> None:
     content = png16(DEEP_HWC[..., :bands])
     assert (np.asarray(read_image(content, ".png", PLAIN)) == np.asarray(Image.open(io.BytesIO(content)))).all()
+
+
+def test_16_bit_gray_with_transparency_is_read_in_full() -> None:
+    content = png16(DEEP_HWC[..., :2])
+    picture = read_picture(content, ".png", PLAIN)
+    assert (picture.pixels == DEEP_HWC[..., :1]).all()
+    assert (np.asarray(read_image(content, ".png", PLAIN)) == np.asarray(Image.open(io.BytesIO(content)))).all()
+    faint_HWC = np.dstack([DEEP_HWC[..., 0] >> 4, np.full((20, 30), 65535, np.uint16)])
+    shown = np.asarray(read_image(png16(faint_HWC), ".png", Reading(white=4095)).convert("RGB"))
+    assert np.abs(shown.astype(int) - (DEEP_HWC[..., :1] >> 8)).max() <= 1
 
 
 def test_12_bits_in_16_become_the_8_bit_picture() -> None:

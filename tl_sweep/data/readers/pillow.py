@@ -67,7 +67,7 @@ def picture_of(image: Image.Image, content: bytes, reading: Reading, pages: int,
         values = with_bands(np.asarray(ImageOps.exif_transpose(image)), reading)
         return StoredPicture(values, width_px, height_px, mode, bits, bands, pages)
     if is_deep_colour(image):
-        values_HWC = _both_bytes(image, content, frame)
+        values_HWC = _with_gray_thrice(image, content) if _is_gray(image) else _both_bytes(image, content, frame)
         opacity_HW = None if bands < 4 or reading.bands else (values_HWC[..., 3] >> 8).astype(np.uint8)
         values = with_bands(values_HWC if reading.bands else values_HWC[..., :3], reading)
         turn = image.getexif().get(0x0112, 1)
@@ -106,12 +106,26 @@ def is_deep_colour(image: Image.Image) -> bool:
     return bool(tiles) and {_raw_mode(tile) for tile in tiles} <= _DEEP_COLOURS and "transparency" not in image.info
 
 
-_DEEP_COLOURS = {f"{colours};16{order}" for colours in ("RGB", "RGBA") for order in OTHER_BYTE}
+_GRAY_WITH_ALPHA = "LA;16B"  # of a PNG
+_DEEP_COLOURS = {f"{colours};16{order}" for colours in ("RGB", "RGBA") for order in OTHER_BYTE} | {_GRAY_WITH_ALPHA}
 
 
 def _raw_mode(tile: ImageFile._Tile) -> str:
     arguments = tile[3]
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def _is_gray(image: Image.Image) -> bool:
+    return {_raw_mode(tile) for tile in getattr(image, "tile", [])} == {_GRAY_WITH_ALPHA}
+
+
+def _with_gray_thrice(image: Image.Image, content: bytes) -> np.ndarray:
+    """uint16 (H, W, 4) of 16-bit gray with transparency: its four bytes are claimed to be the four of 8-bit colours."""
+    other = Image.open(io.BytesIO(content))
+    other.tile = [tile._replace(args="RGBA") for tile in other.tile]
+    bytes_HW4 = np.asarray(other).astype(np.uint16)
+    gray_HW, alpha_HW = (bytes_HW4[..., place] << 8 | bytes_HW4[..., place + 1] for place in (0, 2))
+    return np.dstack([gray_HW, gray_HW, gray_HW, alpha_HW])
 
 
 def _both_bytes(image: Image.Image, content: bytes, frame: int) -> np.ndarray:

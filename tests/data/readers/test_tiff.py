@@ -92,6 +92,16 @@ def test_shades_are_what_they_were(content: bytes, expected: np.ndarray, reading
     assert np.abs(shown(content, reading) - as_rgb(expected)).max() <= 1
 
 
+@pytest.mark.parametrize("compression", [None, "deflate"])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("shift", [4, 8])
+def test_16_bit_colours_are_read_in_full_however_they_are_stored(compression: str, planar: bool, shift: int) -> None:
+    values_HW3 = RGB_HW3.astype(np.uint16) << shift
+    stored, layout = (values_HW3.transpose(2, 0, 1), "separate") if planar else (values_HW3, "contig")
+    content = tiff(stored, photometric="rgb", planarconfig=layout, compression=compression)
+    assert (np.asarray(read_picture(content, ".tif", PLAIN).pixels) == values_HW3).all()
+
+
 @pytest.mark.parametrize("kind", [ALPHA, PREMULTIPLIED, UNSPECIFIED])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_a_fourth_band_leaves_the_colours_alone(kind: str, depth: type) -> None:
@@ -160,6 +170,7 @@ def test_a_turned_picture_is_upright(orientation: int, bands: int) -> None:
     [
         (SHADES_HW.astype(np.float32) / 127.5 - 1, "pixel values from -1 to"),
         (SHADES_HW.astype(np.int16) - 100, "pixel values from -100 to"),
+        ((SHADES_HW.astype(int) - 128).astype(np.int8), "pixel values from -128 to"),
         (np.where(SHADES_HW > 9, SHADES_HW, np.nan).astype(np.float32), "not numbers (NaN)"),
         (SHADES_HW.astype(np.uint32) << 24, "pixel values from 0 to 4.278"),
         (SHADES_HW.astype(np.float32) * 1e5, "give data.white"),

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
-BITS, PHOTOMETRIC, ORIENTATION, SAMPLES, EXTRAS, FORMAT = 258, 262, 274, 277, 338, 339  # tags, by number
+BITS, PHOTOMETRIC, ORIENTATION, SAMPLES, PLANES, EXTRAS, FORMAT = 258, 262, 274, 277, 284, 338, 339  # tags, by number
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2  # of PHOTOMETRIC
+SIGNED = 2  # of FORMAT
 PREMULTIPLIED, ALPHA = 1, 2  # of EXTRAS: colours are multiplied by it, or not
 MOST_OF_PILLOW = 4  # samples per pixel
 WITHOUT_ALPHA = {"RGBA": 3, "LA": 1}  # colours
@@ -76,13 +77,18 @@ def _samples_per_pixel(content: bytes) -> int:
 
 def _spoilt(image: Image.Image, tags: Any, reading: Reading) -> bool:
     """Whether Pillow makes something else of it: it divides colours by what a file says they are multiplied with, which
-    is no transparency here; leaves bands out; and takes each byte of planes of 16 bits for a pixel."""
+    is no transparency here; leaves bands out; takes each byte of planes of 16 bits for a pixel, and -1 of 8 bits for
+    255."""
     extras = tags.get(EXTRAS, ())
     if extras and (reading.bands or image.mode not in ("RGB", *WITHOUT_ALPHA)):
         return True
     if PREMULTIPLIED in extras and not reading.alpha:
         return True
-    return max(tags.get(BITS, (1,))) > 8 and image.mode not in GRAY_DEEP and not is_deep_colour(image)
+    if SIGNED in tags.get(FORMAT, ()) and max(tags.get(BITS, (1,))) <= 8:
+        return True
+    if max(tags.get(BITS, (1,))) <= 8 or image.mode in GRAY_DEEP:
+        return False
+    return tags.get(PLANES, 1) != 1 or not is_deep_colour(image)
 
 
 def _as_stored(picture: StoredPicture, tags: Any, reading: Reading) -> StoredPicture:

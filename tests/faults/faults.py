@@ -9,6 +9,8 @@ is written from all lines of the log. Exit code 1 if anything was lost. Linux; w
 
 from __future__ import annotations
 
+import csv
+import ctypes
 import hashlib
 import json
 import os
@@ -56,6 +58,7 @@ JOB = ("data.shots=null", "data.fraction=0.2", "freeze=none", "threads=1", "num_
 # a second in whole
 HEAD = ("-m", "data.shots=2", "freeze=all", "model.weights=null", "threads=1", "num_workers=1", "epochs=1")
 PATIENCE_S = 900
+PR_CAPBSET_DROP = 24  # of prctl(2)
 
 
 @dataclass(frozen=True)
@@ -508,6 +511,66 @@ def data_changes_during_a_sweep(folder: Path, moments: random.Random) -> tuple[s
     return "1", "the job that began before ends; the next one fails, and says that the images are others"
 
 
+def without_privilege() -> None:
+    """From here on root is held to the permissions of files, too (its CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH go)."""
+    for capability in (1, 2):
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def image_that_cannot_be_read_for_a_while(folder: Path, moments: random.Random) -> tuple[str, str]:
+    """an image cannot be read when a sweep starts, and can later, untouched; with data.skip_unreadable=true"""
+    images = 4
+    for attempt in range(images):
+        place = folder / str(attempt)
+        root = photographs(place / "photos")
+        own = (f"data.root={root}", "data.image_size=32", *HEAD[2:], "tracking.uri=null")
+        (root / "red" / f"{moments.randrange(12):02}.bmp").chmod(0)
+        finish(start(place, *own, before=without_privilege), code=1)
+        require("1 unreadable image(s)" in (place / "out.txt").read_text(), "it was not refused")
+        finish(start(place, *own, "data.skip_unreadable=true", before=without_privilege))
+        require("1 unreadable image(s) skipped" in (place / "out.txt").read_text(), "it was not said")
+        finish(start(place, *own, "data.skip_unreadable=true"))
+        sizes = sorted(images_in(run) for run in folders_in(place / "runs"))
+        require(sizes == [23, 24], f"runs on {sizes} images")
+        require("Traceback" not in (place / "out.txt").read_text(), "a traceback")
+    return f"{images} images", "refused, or skipped and said; once it can be read, another run has it"
+
+
+def images_in(run: Path) -> int:
+    split = json.loads((run / "split.json").read_text())
+    return sum(len(split[part]) for part in ("train", "val", "test"))
+
+
+def moved_folder(folder: Path, moments: random.Random) -> tuple[str, str]:
+    """runs, database and artifacts are moved together; then the database is deleted"""
+    moves, place, sweep = 3, folder / "here", (*HEAD, "seed=0,1,2")
+    finish(start(place, *sweep))
+    picture = photographs(folder / "photos") / "red" / "00.bmp"
+    words = ("run=best", str(picture), "format=csv", "out=classes.csv")
+    finish(start(place, *words, module="tl_sweep.predict"))
+    expected = (place / "classes.csv").read_text()
+    for _ in range(moves):
+        (place / "classes.csv").unlink()
+        place = place.rename(folder / f"{moments.randrange(10**6)}")
+        finish(start(place, "page=null", "out=rows.csv", module="tl_sweep.compare"))
+        (row,) = csv.DictReader((place / "rows.csv").open())
+        require(len(row["runs"].split()) == 3, "compare leaves runs out")
+        finish(start(place, *words, module="tl_sweep.predict"))
+        require((place / "classes.csv").read_text() == expected, "predict answers otherwise")
+        finish(start(place, *sweep))
+        said = (place / "out.txt").read_text()
+        require("3 of 3 jobs finished (3 of them before)" in said, "runs were run again")
+        require_in_store(place, f"sqlite:///{place / 'mlflow.db'}")
+    for file in place.glob("mlflow.db*"):
+        file.unlink()
+    finish(start(place, "page=null", module="tl_sweep.compare"), code=1)
+    require("tl_sweep.sync" in (place / "out.txt").read_text(), "sync is not named")
+    finish(start(place, module="tl_sweep.sync"))
+    require_in_store(place, f"sqlite:///{place / 'mlflow.db'}")
+    require("Traceback" not in (place / "out.txt").read_text(), "a traceback")
+    return f"{moves} moves", "compare, predict and the same sweep as before; tl_sweep.sync made the database anew"
+
+
 FAULTS = (
     kill_a_job,
     kill_the_sweep,
@@ -527,6 +590,8 @@ FAULTS = (
     damaged_line,
     image_of_equal_size_and_time,
     data_changes_during_a_sweep,
+    image_that_cannot_be_read_for_a_while,
+    moved_folder,
 )
 
 # --- surroundings

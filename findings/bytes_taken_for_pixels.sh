@@ -9,8 +9,8 @@
 #   read as it should be. Signed 8-bit gray is taken for unsigned in the same quiet way: -1 comes as 255, 0 as 0.
 # Means: satellite and microscope pictures are often written in planes (GDAL's INTERLEAVE=BAND). A network learns from
 #   noise, and nothing fails. Read them with tifffile, or compare with it once.
-# Upstream: reading planes came with github.com/python-pillow/Pillow/pull/5364, which tests 8 bits; nothing found on 16-bit
-#   planes, nor on signed 8 bits.
+# Upstream: reading planes came with github.com/python-pillow/Pillow/pull/5364; nothing found on 16-bit planes, nor on
+#   signed 8 bits.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

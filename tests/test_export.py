@@ -84,9 +84,24 @@ def test_plain_torchvision_loads_the_export_and_gives_the_same_logits(
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
+def test_the_export_alone_gives_what_predict_gives(
+    command: Command, photo_run: Recorded, exported: tuple[Path, str], image_root: Path, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.open(image_root / "red" / "00.png").resize((90, 70)).save(photo, exif=turned)
+    code = f"{exported[1]}\nprint(model.eval()(preprocess({str(photo)!r})).softmax(1)[0].tolist())"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    (row,) = json.loads(command(predict.main, *arguments(photo_run, "format=json", str(photo))).out)
+    assert json.loads(answer.stdout) == pytest.approx([row["p/blue"], row["p/green"], row["p/red"]], abs=1e-4)
+
+
 def test_the_export_names_classes_and_preprocessing(exported: tuple[Path, str]) -> None:
     folder, _ = exported
-    assert {path.name for path in folder.iterdir()} == {"model.pth", "classes.json", "preprocessing.json"}
+    files = {"model.pth", "classes.json", "preprocessing.json", "preprocess.py"}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == files
     assert json.loads((folder / "classes.json").read_text()) == ["blue", "green", "red"]
     assert json.loads((folder / "preprocessing.json").read_text()) == {
         "mean": [0.4, 0.4, 0.4],
@@ -105,6 +120,8 @@ def test_the_printed_lines_are_few_and_plain(exported: tuple[Path, str]) -> None
         "model = torchvision.models.squeezenet1_1()",
         "model.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Linear(512, 3))",
         f'model.load_state_dict(torch.load("{folder}/model.pth", weights_only=True))',
+        f'import sys; sys.path.append("{folder}")',
+        "from preprocess import preprocess  # model.eval()(preprocess('photo.jpg')).softmax(1)",
     ]
 
 

@@ -49,7 +49,7 @@ def predict(text: str, places: Places, paths: list[Path]) -> Iterator[dict[str, 
     model, preprocessing = restore(checkpoint), checkpoint.preprocessing
     for first in range(0, len(paths), BATCH_SIZE):
         chunk = paths[first : first + BATCH_SIZE]
-        images_BCWW = torch.from_numpy(decode_files(chunk, preprocessing, num_workers=2))
+        images_BCWW = torch.from_numpy(decode_files(chunk, preprocessing, 2, checkpoint.reading))
         images_BCHW = clean(images_BCWW, preprocessing.image_px)
         with torch.inference_mode():
             probabilities_BK = model(normalise(images_BCHW, preprocessing)).softmax(1).tolist()

@@ -17,10 +17,9 @@ from torch import Tensor
 
 from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
-from tl_sweep.base.preprocessing import Preprocessing
+from tl_sweep.base.preprocessing import Preprocessing, Reading
 from tl_sweep.config.schema import Config, ModelConfig, PreprocessingConfig
 from tl_sweep.models.build import build_model
-from tl_sweep.models.catalog import default_preprocessing
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.models.weights.files import WeightsFile, require_sha256
 from tl_sweep.training.freeze import moving_tensors
@@ -39,6 +38,7 @@ class Checkpoint:
     model: ModelConfig
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
+    reading: Reading
     source: WeightsFile | None
     pooled: bool
 
@@ -61,7 +61,8 @@ def save_checkpoint(
         "format": 1,
         "model": asdict(config.model),
         "class_names": class_names,
-        "preprocessing": asdict(default_preprocessing(config.model, config.data.image_size)),
+        "preprocessing": asdict(setup.train.preprocessing),
+        "reading": asdict(setup.train.images.reading),
         "source": None if source is None else {"path": str(source.path), "sha256": source.sha256},
         "pooled": model.pooled,
     }
@@ -92,10 +93,16 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             tuple(preprocessing["std"]),
             preprocessing["interpolation"],
             preprocessing["image_px"],
+            preprocessing.get("fit", "crop"),  # which older runs did
         ),
+        reading=_reading(description.get("reading", {})),
         source=source,
         pooled=description["pooled"],
     )
+
+
+def _reading(values: dict[str, Any]) -> Reading:
+    return Reading(**{**values, "bands": tuple(values.get("bands", ()))})
 
 
 def restore(checkpoint: Checkpoint) -> StagedModel:

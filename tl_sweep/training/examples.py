@@ -145,6 +145,11 @@ class Examples:
         return len(self.labels_N)
 
     @property
+    def images(self) -> ImageSet:
+        """All of which these are a part."""
+        return self.decoded.images
+
+    @property
     def device(self) -> torch.device:
         return self.labels_N.device
 

@@ -21,12 +21,13 @@ from tl_sweep.data.readers.contract import (
     check_size,
 )
 from tl_sweep.data.readers.pillow import GRAY_DEEP, is_deep_colour, open_within, picture_of, with_bands
+from tl_sweep.data.readers.shades import ORIENTATION
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
 BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
-BITS, PHOTOMETRIC, ORIENTATION, SAMPLES, PLANES, EXTRAS, FORMAT = 258, 262, 274, 277, 284, 338, 339  # tags, by number
+BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRAS, FORMAT = 258, 262, 277, 284, 338, 339  # tags, by number
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2  # of PHOTOMETRIC
 SIGNED = 2  # of FORMAT
 PREMULTIPLIED, ALPHA = 1, 2  # of EXTRAS: colours are multiplied by it, or not

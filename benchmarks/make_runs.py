@@ -102,6 +102,7 @@ def predictions(config: Config, world: World, rng: np.random.Generator) -> pd.Da
         columns = {
             "split": [split] * len(indices),
             "id": [images.ids[index] for index in indices],
+            "group": [images.ids[index] for index in indices],
             "label": [names[label] for label in labels_N],
             "predicted": [names[label] for label in predicted_N],
         }

@@ -34,6 +34,7 @@ from tl_sweep.report.columns import in_table
 from tl_sweep.report.table import GAINS, sentences
 from tl_sweep.run.finished import Files
 from tl_sweep.sweep.conclusion import study_of
+from tl_sweep.tracking.predictions import read_outcomes
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
 NONE, ALL, SCRATCH = "none (full fine-tuning)", "all (linear probe)", "scratch (from random weights)"
@@ -140,12 +141,13 @@ def test_a_run_of_november_2026_still_compares(tmp_path: Path) -> None:
     assert found.excluded == ()
     (only_row,) = found.rows
     assert (only_row.backbone, only_row.strategy, only_row.kind) == ("resnet_small", "all", "frozen features")
+    assert any("did not yet record which images belong together" in note for note in found.notes)
     assert only_row.test_acc.estimate == pytest.approx(old.metrics["test/acc"])
     assert only_row.val_acc == pytest.approx(old.metrics["best/val_acc"])
 
 
 def test_an_inconclusive_difference_says_how_many_seeds_are_needed(made: list[RunRecord], tmp_path: Path) -> None:
-    unclear = row(study(made, tmp_path), "none").vs_baseline
+    unclear = row(study(only(made, freeze__name="none scratch", optim__lr_scale="1.0"), tmp_path), "none").vs_baseline
     assert unclear is not None
     assert unclear.verdict == "inconclusive"
     assert unclear.needed is not None
@@ -193,6 +195,188 @@ def test_a_better_strategy_is_called_better_and_itself_is_not_compared(made: lis
     assert better.vs_baseline.difference.low > 0
     assert better.vs_baseline.difference.estimate == pytest.approx(better.test_acc.estimate - scratch.test_acc.estimate)
     assert (scratch.vs_baseline, better.vs_best) == (None, None)
+
+
+def in_test(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+    """Change what each run's predictions on test are."""
+    for run_folder in folders_in(folder / "runs"):
+        frame = pd.read_parquet(run_folder / "predictions.parquet")
+        tests = change(frame[frame["split"] == "test"].copy())
+        pd.concat([frame[frame["split"] != "test"], tests]).to_parquet(run_folder / "predictions.parquet", index=False)
+
+
+def half_width(found: Study, strategy: str, shots: int = 25) -> float:
+    interval = row(found, strategy, shots).test_acc
+    return interval.high - interval.low
+
+
+def test_images_of_one_group_count_together(own: Path, tmp_path: Path) -> None:
+    """As if one photograph in twenty had been taken, and the others were its copies."""
+    in_test(own, lambda frame: frame.iloc[[n - n % 20 for n in range(len(frame))]].assign(id=frame["id"].to_numpy()))
+    after = study(records_in(own), tmp_path)
+    in_test(own, lambda frame: frame.assign(group=frame["id"]))
+    read_outcomes.cache_clear()
+    before = study(records_in(own), tmp_path)
+    assert row(after, "all").num_test_groups == 40
+    assert row(before, "all").num_test_groups == row(before, "all").num_test_images == 797
+    assert half_width(after, "all", 5) > 1.3 * half_width(before, "all", 5)
+    (note,) = (note for note in after.notes if "groups" in note)
+    assert note.startswith("digits: its 797 test images are in 40 groups, which count as 40 of equal size")
+    assert "40 groups" in row(after, "all").vs_baseline.wording
+
+
+def test_below_ten_groups_there_is_no_verdict(own: Path, tmp_path: Path) -> None:
+    in_test(own, lambda frame: frame.assign(group=[f"place {n % 9}" for n in range(len(frame))]))
+    found = row(study(records_in(own), tmp_path), "none", 5)
+    assert (found.vs_baseline.verdict, found.num_test_groups) == ("", 9)
+    assert math.isfinite(found.vs_baseline.difference.low)
+    assert found.vs_baseline.wording.startswith("9 groups of test images: no verdict with fewer than 10")
+
+
+def test_one_group_says_nothing_of_others(own: Path, tmp_path: Path) -> None:
+    in_test(own, lambda frame: frame.assign(group="a place"))
+    found = row(study(records_in(own), tmp_path), "none", 5)
+    assert found.vs_baseline.wording == "all test images are one group: that says nothing of other groups"
+    assert math.isnan(found.test_acc.low)
+    assert found.test_acc.estimate > 0.5
+
+
+def test_one_seed_in_groups_is_not_mcnemars_test(own: Path, tmp_path: Path) -> None:
+    in_test(own, lambda frame: frame.assign(group=[f"place {n % 20}" for n in range(len(frame))]))
+    found = row(study(only(records_in(own), seed="1"), tmp_path), "none", 5)
+    assert "20 groups of test images, p = " in found.vs_baseline.wording
+    assert "one seed: no verdict on methods" in found.vs_baseline.wording
+
+
+def test_that_older_runs_did_not_record_groups_is_said(own: Path, tmp_path: Path) -> None:
+    in_test(own, lambda frame: frame.drop(columns="group"))
+    for run_folder in folders_in(own / "runs"):
+        frame = pd.read_parquet(run_folder / "predictions.parquet")
+        frame.drop(columns="group", errors="ignore").to_parquet(run_folder / "predictions.parquet", index=False)
+    found = study(records_in(own), tmp_path)
+    assert row(found, "none").num_test_groups == 0
+    assert any("did not yet record which images belong together" in note for note in found.notes)
+
+
+def fallen(run: RunRecord) -> RunRecord:
+    """As if it had collapsed: it answers the first class always."""
+    path = Path(run.tags["folder"]) / "predictions.parquet"
+    pd.read_parquet(path).assign(predicted="0").to_parquet(path, index=False)
+    return replace(run, metrics=run.metrics | {"best/val_acc": 0.1})
+
+
+def test_what_collapsed_is_counted_and_left_out(own: Path, tmp_path: Path) -> None:
+    runs = only(records_in(own), data__shots="5", optim__lr_scale="1.0")
+    more = [as_if(run, seed="3", data__subset_seed="3") for run in runs if run.params["seed"] == "2"]
+    runs += more
+    before = row(study(runs, tmp_path), "none")
+    runs = [fallen(run) if (run.params["freeze.name"], run.params["seed"]) == ("none", "1") else run for run in runs]
+    found = study(runs, tmp_path)
+    after = row(found, "none")
+    assert (before.num_collapsed, after.num_collapsed, after.num_seeds) == (0, 1, 4)
+    assert after.test_acc.estimate == pytest.approx(before.test_acc.estimate, abs=0.05)
+    assert after.vs_baseline.verdict == "better"
+    assert "when it does not collapse (1 of 4 runs collapsed, up to 75% may" in after.vs_baseline.wording
+    assert not after.vs_baseline.all_counted
+    assert any("1 of 4 runs collapsed" in note for note in found.notes)
+    assert ", when it does not collapse: +" in found.recommendations[0].text
+
+
+def test_with_fewer_than_three_left_it_is_unstable(own: Path, tmp_path: Path) -> None:
+    runs = only(records_in(own), data__shots="5", optim__lr_scale="1.0")
+    runs = [fallen(run) if (run.params["freeze.name"], run.params["seed"]) == ("none", "1") else run for run in runs]
+    found = row(study(runs, tmp_path), "none")
+    assert found.vs_baseline.verdict == ""
+    assert found.vs_baseline.wording.startswith("unstable: 1 of 3 seeds collapsed; fewer than 3 are left")
+
+
+def test_seeds_that_came_later_make_it_another_look(made: list[RunRecord], tmp_path: Path) -> None:
+    def more(run: RunRecord) -> RunRecord:
+        seed = str(int(run.params["seed"]) + 3)
+        return as_if(run, seed=seed, data__subset_seed=seed)
+
+    def with_sweeps(first_of: Callable[[RunRecord], bool]) -> Study:
+        runs = only(made, data__shots="25", freeze__name="none scratch", optim__lr_scale="1.0")
+        runs += map(more, tuple(runs))
+        return study(
+            [
+                replace(
+                    run, tags=run.tags | {"sweep": "a" if first_of(run) else "b"}, started_s=0.0 + (not first_of(run))
+                )
+                for run in runs
+            ],
+            tmp_path,
+        )
+
+    at_once, later = with_sweeps(lambda run: True), with_sweeps(lambda run: int(run.params["seed"]) < 3)
+    once, again = row(at_once, "none").vs_baseline, row(later, "none").vs_baseline
+    assert (once.difference, "look" in once.wording) == (again.difference, False)
+    assert again.p_alone > 2 * once.p_alone
+    assert again.wording.endswith("6 seeds, look 2 at it")
+
+
+def test_strategies_that_came_later_are_no_further_look(made: list[RunRecord], tmp_path: Path) -> None:
+    runs = only(made, data__shots="25", optim__lr_scale="1.0")
+    sweeps = {"scratch": "a", "none": "b", "all": "c"}
+    later = [
+        replace(run, tags=run.tags | {"sweep": sweeps[name]}, started_s=float(ord(sweeps[name])))
+        for run in runs
+        for name in [run.params["freeze.name"]]
+    ]
+    one, other = (row(study(found, tmp_path), "none").vs_baseline for found in (runs, later))
+    assert one == other
+
+
+def test_a_study_of_many_tasks_claims_less_than_each_of_its_families(made: list[RunRecord], tmp_path: Path) -> None:
+    clear = only(made, data__shots="25", freeze__name="none scratch", optim__lr_scale="1.0 3.0")
+    alone = row(study(clear, tmp_path), "none").vs_baseline
+    assert (alone.verdict, alone.is_claimed) == ("better", True)
+    equal = [run for run in clear if run.params["freeze.name"] == "scratch"]
+    many = [
+        as_if(replace(run, tags=run.tags | {"strategy": name}), freeze__name=name, data__image_size=str(size))
+        for size in range(100, 130)
+        for run, name in [
+            *((run, "scratch") for run in equal),
+            *((replace(run, tags={k: v for k, v in run.tags.items() if k != "baseline"}), "none") for run in equal),
+        ]
+    ]
+    found = study([*clear, *many], tmp_path)
+    (told,) = (r.vs_baseline for r in found.rows if r.vs_baseline is not None and r.vs_baseline.verdict == "better")
+    assert (told.p, told.is_claimed) == (alone.p, False)
+    assert any("is not among all comparisons of this study" in note for note in found.notes)
+    assert any("Taken alone that is better" in advice.text for advice in found.recommendations)
+
+
+def test_accuracy_is_that_at_the_settings_of_the_other_half(own: Path, tmp_path: Path) -> None:
+    """Seed 0 and 2 choose one rate, seed 1 the other: each is looked at where the others would have put it."""
+    runs = only(records_in(own), freeze__name="none", data__shots="25")
+    best = {
+        ("1.0", "0"): 0.9,
+        ("1.0", "1"): 0.55,
+        ("1.0", "2"): 0.9,
+        ("3.0", "0"): 0.7,
+        ("3.0", "1"): 0.75,
+        ("3.0", "2"): 0.7,
+    }
+    runs = [
+        replace(run, metrics=run.metrics | {"best/val_acc": best[run.params["optim.lr_scale"], run.params["seed"]]})
+        for run in runs
+    ]
+    acc = {(run.params["optim.lr_scale"], run.params["seed"]): run.metrics["test/acc"] for run in runs}
+    found = row(study(runs, tmp_path), "none")
+    assert dict(found.setting) == {"optim.lr_scale": "1.0"}
+    held_out = (acc["3.0", "0"] + acc["1.0", "1"] + acc["3.0", "2"]) / 3
+    assert found.test_acc.estimate == pytest.approx(held_out)
+
+
+def test_one_more_network_is_less_sure_than_the_method(made: list[RunRecord], tmp_path: Path) -> None:
+    found = study(made, tmp_path)
+    for each in found.rows:
+        assert each.network_acc.estimate == each.test_acc.estimate
+        assert each.network_acc.low <= each.test_acc.low <= each.test_acc.high <= each.network_acc.high
+    best = row(found, "none", 5)
+    said = f"; one network trained so: {100 * best.network_acc.low:.1f} to {100 * best.network_acc.high:.1f})"
+    assert said in found.recommendations[0].text
 
 
 def test_with_a_wide_margin_the_same_runs_are_equivalent(made: list[RunRecord], tmp_path: Path) -> None:
@@ -726,7 +910,8 @@ def test_the_recommendation_names_setting_interval_and_command(made: list[RunRec
 
 
 def test_where_seeds_would_settle_it_the_missing_ones_are_asked_for(made: list[RunRecord], tmp_path: Path) -> None:
-    found = study(made, tmp_path)
+    alone = only(made, freeze__name="none scratch", optim__lr_scale="1.0")  # nothing else says how much seeds differ
+    found = study(alone, tmp_path)
     (advice,) = (advice for advice in found.recommendations if advice.task == "digits · shots=25")
     unclear = row(found, "none").vs_baseline
     assert unclear is not None
@@ -819,6 +1004,7 @@ def test_what_the_networks_cost_is_a_table_of_its_own(made: list[RunRecord], tmp
         "backbone": "resnet18",
         "strategy": "none (full fine-tuning)",
         "macro-F1, %": f"{100 * none.macro_f1:.1f}",
+        "one more network, %": f"[{100 * none.network_acc.low:.1f}, {100 * none.network_acc.high:.1f}]",
         "calibration error, %": f"{100 * none.calibration_error:.1f}",
         "trainable parameters": f"{none.trainable_parameters:,}",
         "checkpoint, MB": "44",

@@ -134,8 +134,16 @@ def test_groups_stay_together_and_every_class_is_everywhere() -> None:
 def test_copies_join_groups() -> None:
     contents = [*range(29), 0]
     images = image_set([0] * 15 + [1] * 15, contents=contents, groups=[f"g{index // 3}" for index in range(30)])
-    part_N = part_of(split(images, config()), 30)
+    parts = split(images, config())
+    part_N = part_of(parts, 30)
     assert set(part_N[:3]) == set(part_N[27:]) == {part_N[0]}
+    first_ids = [min(images.ids[:3] + images.ids[27:]), *(min(images.ids[n : n + 3]) for n in range(3, 27, 3))]
+    assert parts.groups == tuple(first_ids[number % 9] for number in np.repeat(range(10), 3))
+
+
+def test_an_image_on_its_own_is_its_group() -> None:
+    images = image_set(LABELS)
+    assert split(images, config()).groups == tuple(images.ids)
 
 
 def test_few_shots_are_of_different_groups() -> None:

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from make_study import make_study
 
-from tl_sweep.comparison.study import Interval, Row, Study
+from tl_sweep.comparison.study import UNKNOWN, Interval, Row, Study
 from tl_sweep.report.column import TABLES, Column
 from tl_sweep.report.columns import COLUMNS, in_files
 from tl_sweep.report.page import study_page
@@ -34,7 +34,14 @@ def without_figures(row: Row) -> Row:
         if hints[item.name] is float or NoneType in get_args(hints[item.name])
     }
     return replace(
-        row, **gone, test_acc=Interval(0.5, math.nan, math.nan), setting=(), rates=(), diagnosis="", metrics={}
+        row,
+        **gone,
+        test_acc=Interval(0.5, math.nan, math.nan),
+        network_acc=UNKNOWN,
+        setting=(),
+        rates=(),
+        diagnosis="",
+        metrics={},
     )
 
 

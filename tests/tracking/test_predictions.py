@@ -15,6 +15,7 @@ from tl_sweep.tracking.predictions import (
     probabilities_in,
     read_outcomes,
     read_probabilities,
+    recorded_groups,
     write_predictions,
 )
 from tl_sweep.tracking.predictions import (
@@ -32,11 +33,24 @@ def written(folder: Path, num_classes: int) -> tuple[np.ndarray, np.ndarray, tup
     probabilities_NK = np.exp(logits_NK) / np.exp(logits_NK).sum(1, keepdims=True)
     labels_N, names = rng.integers(0, num_classes, N), tuple(f"class {k}" for k in range(num_classes))
     frames = [
-        prediction_frame(split, [f"{split} {n}" for n in range(N)], labels_N, names, probabilities_NK)
+        prediction_frame(split, ids, [f"group {n % 3}" for n in range(N)], labels_N, names, probabilities_NK)
         for split in ("val", "test")
+        for ids in [[f"{split} {n}" for n in range(N)]]
     ]
     write_predictions(frames, names, folder)
     return probabilities_NK, labels_N, names
+
+
+def test_the_group_of_each_image_comes_back(tmp_path: Path) -> None:
+    written(tmp_path, 3)
+    groups_N = recorded_groups(tmp_path / PREDICTIONS, "test")
+    assert groups_N is not None
+    assert groups_N.tolist() == [f"group {n % 3}" for n in range(N)]
+
+
+def test_a_file_of_before_groups_were_recorded_has_none() -> None:
+    (old,) = FIXTURES.glob("run_of_2026_11/*/predictions.parquet")
+    assert recorded_groups(old, "test") is None
 
 
 def test_of_few_classes_all_probabilities_come_back_exactly(tmp_path: Path) -> None:

@@ -167,6 +167,7 @@ def test_predictions_of_each_image_add_up_to_the_metrics(small_run: Recorded, st
     split = json.loads((small_run.folder / "split.json").read_text())
     for name in ("val", "test"):
         assert table.loc[table["split"] == name, "id"].tolist() == split[name]
+    assert table["group"].tolist() == table["id"].tolist()  # no two digits are the same, and none have a group
     hits = (table["label"] == table["predicted"]).groupby(table["split"]).mean()
     assert hits["test"] == pytest.approx(stored.data.metrics["test/acc"])
     assert hits["val"] == pytest.approx(stored.data.metrics["best/val_acc"])

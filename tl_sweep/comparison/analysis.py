@@ -6,15 +6,19 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
+from typing import Any
 
-from tl_sweep.comparison import diagnosis, label_efficiency, statistics, verdict
+from tl_sweep.comparison import diagnosis, label_efficiency, verdict
+from tl_sweep.comparison.effects import Effects
 from tl_sweep.comparison.eligibility import datasets_of, sort_out
 from tl_sweep.comparison.evidence import Evidence
+from tl_sweep.comparison.looked import Looked, looked_at
 from tl_sweep.comparison.model_selection import Cell, choose, mean_of
 from tl_sweep.comparison.notes import notes_on
+from tl_sweep.comparison.pairs import accuracies, accuracy_of
 from tl_sweep.comparison.ranking import ranking_of
 from tl_sweep.comparison.recommendation import recommend
-from tl_sweep.comparison.study import Comparison, Excluded, Recommendation, Row, Study, named
+from tl_sweep.comparison.study import Excluded, Recommendation, Row, Study, named
 from tl_sweep.tracking.names import Metric, Tag
 from tl_sweep.tracking.record import RunRecord
 
@@ -51,27 +55,30 @@ class Budget:
 def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, question: Question) -> Study:
     """Compare everything that is finished and whole; the rest is listed with the reason."""
     usable, excluded = sort_out(list(runs), evidence)
-    rows: list[Row] = []
-    recommendations: list[Recommendation] = []
+    rows: dict[str, dict[Cell, Row]] = {}
     picked = " ".join(question.filters)
     notes = [f"of the runs with {picked} alone: choices and p-values, too"] if picked else []
     missing: list[str] = []
+    evidence.find_groups(usable)
     datasets = datasets_of(usable)
     is_only = len(datasets) == 1
     for dataset, members in datasets.items():
         cells = choose(members)
         excluded += _incomplete(members, cells)
         missing += [name if is_only else f"{dataset} · {name}" for name in _missing(cells)]
-        mine = _rows(dataset, cells, evidence, speed, question.margin)
-        rows += mine.values()
-        notes += notes_on(dataset, mine)
-        recommendations += [recommend({cell: mine[cell] for cell in task}) for task in verdict.by_task(cells)]
+        rows[dataset] = _rows(dataset, cells, evidence, speed, question.margin)
     excluded += [Excluded("no finished run", tuple(missing))] if missing else []
-    lines = label_efficiency.gains(rows)
+    rows = _claimed(rows)
+    recommendations: list[Recommendation] = []
+    for dataset, mine in rows.items():
+        notes += notes_on(dataset, mine)
+        recommendations += [recommend({cell: mine[cell] for cell in task}) for task in verdict.by_task(mine)]
+    all_rows = [row for mine in rows.values() for row in mine.values()]
+    lines = label_efficiency.gains(all_rows)
     return Study(
         title=question.title,
         margin=question.margin,
-        rows=tuple(rows),
+        rows=tuple(all_rows),
         gains=lines,
         crossings=label_efficiency.crossings(lines),
         recommendations=tuple(recommendations),
@@ -79,6 +86,15 @@ def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, questio
         excluded=tuple(excluded),
         num_runs=len(usable),
     )
+
+
+def _claimed(rows: Mapping[str, Mapping[Cell, Row]]) -> dict[str, dict[Cell, Row]]:
+    """With what the whole study may claim, of all comparisons with baselines, and of all with the best."""
+    flat = [row for mine in rows.values() for row in mine.values()]
+    vs_baseline = verdict.claimed([row.vs_baseline for row in flat])
+    vs_best = verdict.claimed([row.vs_best for row in flat])
+    judged = map(lambda row, one, other: replace(row, vs_baseline=one, vs_best=other), flat, vs_baseline, vs_best)
+    return {dataset: {cell: next(judged) for cell in mine} for dataset, mine in rows.items()}
 
 
 def nothing(title: str) -> Study:
@@ -120,15 +136,21 @@ def _missing(cells: Sequence[Cell]) -> Iterator[str]:
 
 def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, margin: float) -> dict[Cell, Row]:
     """A row per cell, in an order that puts what was asked the same together, the best on validation first."""
-    vs_baseline = verdict.against_baseline(cells, evidence, margin)
+    looked = {cell: looked_at(cell, evidence) for cell in cells}
+    vs_baseline = verdict.against_baseline(looked, evidence, margin)
+    families = verdict.families_of(cells).values()
+    effects = {cell: one for mine in families for cell, one in accuracies([looked[c] for c in mine], evidence).items()}
     rows: dict[Cell, Row] = {}
     for task in verdict.by_task(cells):
-        ranking, vs_best = ranking_of(task), verdict.against_best(task, vs_baseline, evidence, margin)
+        ranking = ranking_of(task)
+        vs_best = verdict.against_best(ranking, looked, vs_baseline, evidence, margin)
         budget = Budget.of(task)
         mine = {
             cell: replace(
-                _row(dataset, cell, evidence, speed(cell.runs[0]), budget, vs_baseline.get(cell), vs_best.get(cell)),
+                _row(dataset, looked[cell], effects.get(cell), evidence, speed(cell.runs[0]), budget),
                 val_acc=mean_of(ranking.counted[cell], Metric.BEST_VAL_ACC),
+                vs_baseline=vs_baseline.get(cell),
+                vs_best=vs_best.get(cell),
             )
             for cell in ranking.cells
         }
@@ -144,15 +166,16 @@ def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed,
 
 def _row(
     dataset: str,
-    cell: Cell,
+    looked: Looked,
+    effects: Effects | None,
     evidence: Evidence,
     images_per_s: float,
     budget: Budget,
-    vs_baseline: Comparison | None,
-    vs_best: Comparison | None,
 ) -> Row:
-    """What can be said of a cell without looking at its neighbours."""
+    """What can be said of a cell without looking at its neighbours, and of its accuracy (``effects``) among them."""
+    cell = looked.cell
     runs, curve = cell.runs, evidence.curve(cell.runs)
+    method_acc, network_acc = accuracy_of(looked, effects, evidence)
     class_names, counts_KK = evidence.confusion(runs)
     return Row(
         dataset=dataset,
@@ -168,7 +191,7 @@ def _row(
         trials=len(cell.candidates),
         selection_frequency=verdict.selection_frequency(cell, evidence),
         val_acc=cell.mean(Metric.BEST_VAL_ACC),
-        test_acc=statistics.accuracy(evidence.table(runs, "test")),
+        test_acc=method_acc,
         macro_f1=cell.mean(Metric.TEST_MACRO_F1),
         calibration_error=cell.mean(Metric.TEST_CALIBRATION_ERROR),
         seconds=cell.mean(Metric.SECONDS),
@@ -182,19 +205,32 @@ def _row(
             (candidate.mean(Metric.BEST_VAL_ACC) for candidate in cell.candidates if candidate.epochs == budget.epochs),
             default=math.nan,
         ),
-        vs_baseline=vs_baseline,
-        vs_best=vs_best,
+        vs_baseline=None,
+        vs_best=None,
         is_best=False,
         time_to_baseline=None,
         diagnosis="",
         on_front=False,
         kind=cell.kind,
+        network_acc=network_acc,
+        num_collapsed=looked.collapses.count,
+        **_group_counts(runs[0], evidence),
         metrics={name: cell.mean(name) for name in sorted({name for run in runs for name in run.metrics})},
         rates=diagnosis.rates_of(cell),
         curve=curve,
         class_names=class_names,
         confusion_KK=tuple(map(tuple, counts_KK.tolist())),
     )
+
+
+def _group_counts(run: RunRecord, evidence: Evidence) -> dict[str, Any]:
+    """Fields of its row."""
+    groups, num_images = evidence.groups(run), len(evidence.outcomes(run, "test").correct_N)
+    if not evidence.has_groups(run):
+        return {"num_test_groups": 0, "effective_test_groups": math.nan}
+    if groups is None:
+        return {"num_test_groups": num_images, "effective_test_groups": float(num_images)}
+    return {"num_test_groups": len(groups.share_G), "effective_test_groups": groups.effective}
 
 
 def _with_neighbours(rows: Mapping[Cell, Row]) -> dict[Cell, Row]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tl_sweep.base.errors import UserError
+from tl_sweep.comparison.effects import Groups
 from tl_sweep.comparison.study import Mistake, Point
 from tl_sweep.tracking.names import Metric
 from tl_sweep.tracking.predictions import (
@@ -20,6 +21,7 @@ from tl_sweep.tracking.predictions import (
     class_names_of,
     probabilities_in,
     read_outcomes,
+    recorded_groups,
     test_frame,
 )
 from tl_sweep.tracking.record import RECORD, RunRecord, metric_lines
@@ -41,6 +43,9 @@ class Evidence:
     locate: Locate
     picture: Picture
     image_sets: list[pa.Table] = field(default_factory=list, repr=False)
+    group_sets: dict[int, Groups | None] = field(default_factory=dict, repr=False)
+    without_groups: set[int] = field(default_factory=set, repr=False)
+    test_accuracies: dict[str, float] = field(default_factory=dict, repr=False)
 
     def outcomes(self, run: RunRecord, split: str) -> Outcomes:
         """Of ``val`` or ``test``.
@@ -61,6 +66,38 @@ class Evidence:
             if not outcomes.images.equals(all_outcomes[0].images):
                 raise UserError(f"run {run.name}: its {split} images are not those of its siblings")
         return np.stack([outcomes.correct_N for outcomes in all_outcomes])
+
+    def accuracy(self, run: RunRecord) -> float:
+        """On test, by its predictions."""
+        if run.name not in self.test_accuracies:
+            self.test_accuracies[run.name] = float(self.outcomes(run, "test").correct_N.mean())
+        return self.test_accuracies[run.name]
+
+    def chance(self, run: RunRecord) -> float:
+        """Accuracy of the constant answer: the largest class's share of the test images."""
+        labels = self.outcomes(run, "test").images["label"]
+        return max(count["counts"].as_py() for count in labels.value_counts()) / len(labels)
+
+    def groups(self, run: RunRecord) -> Groups | None:
+        """Which test images belong together; None where each is its own, or that was not recorded."""
+        number = self.image_set(run, "test")
+        if number not in self.group_sets:
+            names_N = recorded_groups(self.locate(run, PREDICTIONS), "test")
+            groups = None if names_N is None else Groups.of(names_N)
+            self.group_sets[number] = None if groups is None or groups.are_single else groups
+            self.without_groups.update([number] if names_N is None else [])
+        return self.group_sets[number]
+
+    def find_groups(self, runs: Sequence[RunRecord]) -> None:
+        """Of all test images: of equal ones, the newest run says most."""
+        newest = {self.image_set(run, "test"): run for run in sorted(runs, key=lambda run: run.started_s)}
+        for run in newest.values():
+            self.groups(run)
+
+    def has_groups(self, run: RunRecord) -> bool:
+        """Whether it was recorded which test images belong together."""
+        self.groups(run)
+        return self.image_set(run, "test") not in self.without_groups
 
     def image_set(self, run: RunRecord, split: str) -> int:
         """A number for the names and labels of the split's images, the same for equal ones."""

@@ -21,6 +21,9 @@ NOISY_CHOICE = 0.02  # standard error of a difference in validation accuracy tha
 def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     """All warnings about the rows of one data set."""
     yield from _few_seeds(dataset, rows)
+    yield from _groups_of_images(dataset, rows)
+    yield from _collapsed(rows)
+    yield from _not_claimed(dataset, rows)
     yield from _lacking_seeds(rows)
     yield from _noisy_choices(dataset, rows)
     yield from _unequal_trials(dataset, rows)
@@ -38,6 +41,51 @@ def _few_seeds(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
         yield (
             f"{dataset}: {len(few)} of {len(rows)} rows have fewer than three seeds: they compare trained networks, "
             "not methods"
+        )
+
+
+def _groups_of_images(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    """By which intervals and verdicts go; or that they were not recorded."""
+    unknown = [row for row in rows.values() if not row.num_test_groups]
+    if unknown:
+        yield (
+            f"{dataset}: {len(unknown)} of {len(rows)} rows come from runs that did not yet record which images belong "
+            "together: each test image counts as its own; where several are of one patient or place, intervals are "
+            "too short"
+        )
+    grouped = {
+        (row.num_test_images, row.num_test_groups, f"{row.effective_test_groups:.3g}")
+        for row in rows.values()
+        if 0 < row.num_test_groups < row.num_test_images
+    }
+    for images, groups, equal in sorted(grouped):
+        yield (
+            f"{dataset}: its {images:,} test images are in {groups:,} groups, which count as {equal} of equal size: "
+            "intervals and verdicts go by groups"
+        )
+
+
+def _collapsed(rows: Mapping[Cell, Row]) -> Iterator[str]:
+    for row in rows.values():
+        if row.num_collapsed:
+            yield (
+                f"{row.label}: {row.num_collapsed} of {row.num_seeds} runs collapsed (their validation accuracy is far "
+                "below that of the best seed, near chance): its figures on test are those of the others"
+            )
+
+
+def _not_claimed(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    alone = [
+        row.label
+        for row in rows.values()
+        if row.vs_baseline is not None and row.vs_baseline.verdict in ("better", "worse")
+        if not row.vs_baseline.is_claimed
+    ]
+    if alone:
+        yield (
+            f"{dataset}: {len(alone)} difference{'s' * (len(alone) > 1)} to the baseline would be significant in a "
+            "study of its own family alone, and is not among all comparisons of this study (Benjamini and Hochberg, "
+            f"5 %), as of {alone[0]}"
         )
 
 

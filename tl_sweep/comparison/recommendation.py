@@ -109,7 +109,7 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
     yield f"Use {advised.backbone} with {options}{f' ({setting})' if setting else ''}."
     yield (
         f"Expect {percent_text(advised.test_acc.estimate)} on images like the test images "
-        f"(95 % interval {100 * advised.test_acc.low:.1f} to {100 * advised.test_acc.high:.1f})."
+        f"(95 % interval {_bounds(advised.test_acc)}{_of_one_network(advised)})."
     )
     if advised.vs_baseline is not None:
         yield _against(advised.vs_baseline, "training from scratch")
@@ -123,13 +123,23 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
     yield from _beside(best, [row for row in rows if row is not advised], rows)
 
 
+def _bounds(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
+def _of_one_network(row: Row) -> str:
+    """Beside the method's interval, which says nothing of a single network."""
+    return "" if math.isnan(row.network_acc.low) else f"; one network trained so: {_bounds(row.network_acc)}"
+
+
 def _beside(best: Row, others: Sequence[Row], rows: Collection[Row]) -> Iterator[str]:
     """What test says of the others that are not worse than what is best on validation."""
     by_verdict: dict[str, list[str]] = defaultdict(list)
     for row in others:
         if row.vs_best is not None:
             needed = f" (about {row.vs_best.needed_text} are needed)" if row.vs_best.needed_text else ""
-            by_verdict[row.vs_best.verdict].append(name_in(row, rows) + needed)
+            verdict = row.vs_best.verdict if row.vs_best.is_claimed else "not claimed"
+            by_verdict[verdict].append(name_in(row, rows) + needed)
     name = name_in(best, rows)
     if by_verdict["inconclusive"]:
         yield f"Not significantly different from {name} on test: {', '.join(by_verdict['inconclusive'])}."
@@ -147,8 +157,14 @@ def _against(comparison: Comparison, what: str) -> str:
         return f"It is not compared with {what}: {comparison.wording}."
     difference = points(comparison.difference)
     match comparison.verdict:
+        case "better" | "worse" if not comparison.is_claimed:
+            return (
+                f"Taken alone that is {comparison.verdict} than {what}: {difference}; among all comparisons of this "
+                "study it is not significant."
+            )
         case "better" | "worse":
-            return f"That is {comparison.verdict} than {what}: {difference}."
+            counted = "" if comparison.all_counted or comparison.verdict == "worse" else ", when it does not collapse"
+            return f"That is {comparison.verdict} than {what}{counted}: {difference}."
         case "equivalent":
             return f"That is equivalent to {what}: {difference}."
         case "inconclusive":

@@ -30,6 +30,9 @@ class Interval:
     high: float
 
 
+UNKNOWN = Interval(math.nan, math.nan, math.nan)
+
+
 @dataclass(frozen=True)
 class SampleSize:
     """How many seeds (with the same images), or images (with the same seeds), a significant result needs; None: more
@@ -44,8 +47,11 @@ class Comparison:
     """A strategy against another one, on the same seeds and test images.
 
     p: adjusted for the declared family (Holm); nan where there is no verdict. verdict: better, worse, equivalent,
-    inconclusive, or empty where there are too few seeds. wording: what the verdict is about and what a significant one
-    needs. needed: None unless inconclusive. needed_text: what of it goes beyond what there is.
+    inconclusive, or empty where there are too few seeds or groups of images; all but the last are about seeds that do
+    not collapse. wording: what the verdict is about and what a significant one needs. needed: None unless inconclusive.
+    needed_text: what of it goes beyond what there is. p_alone: of a difference, adjusted for how often it was looked at
+    alone. is_claimed: whether the whole study may claim a difference, of all that it could. all_counted: better even if
+    as many seeds collapse as may.
     """
 
     difference: Interval
@@ -54,6 +60,9 @@ class Comparison:
     wording: str
     needed: SampleSize | None = None
     needed_text: str = ""
+    p_alone: float = math.nan
+    is_claimed: bool = True
+    all_counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +130,10 @@ class Row:
     and val_acc_at_equal_epochs are taken, the same for all rows of a task; nan where no run had so few. diagnosis: one
     sentence about the curves, or empty. on_front: no other row is better in accuracy, training time, inference time and
     parameters at once. metrics: all that the chosen runs recorded at their end, by name, as means over seeds; nan where
-    a run lacks one. confusion_KK: rows are labels; counts over all seeds.
+    a run lacks one. confusion_KK: rows are labels; counts over all seeds. test_acc: at settings that the other half of
+    the seeds chose, without seeds that collapsed (num_collapsed). network_acc: the same, with the interval of one more
+    network. num_test_groups, effective_test_groups: of images that belong together, and as how many equal ones they
+    count; the number of images where each is its own; 0 and nan where runs are too old to say.
     """
 
     dataset: str
@@ -156,6 +168,10 @@ class Row:
     on_front: bool
     kind: str = ""
     best_frequency: float = math.nan
+    network_acc: Interval = UNKNOWN
+    num_collapsed: int = 0
+    num_test_groups: int = 0
+    effective_test_groups: float = math.nan
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     rates: tuple[Rate, ...] = ()
     curve: tuple[Point, ...] = ()

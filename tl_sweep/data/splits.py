@@ -25,13 +25,15 @@ LEAK = "leak"
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Sorted indices into an ImageSet. digest: of the contents and labels in each part, whatever the file order."""
+    """Sorted indices into an ImageSet. digest: of the contents and labels in each part, whatever the file order.
+    groups: of each image of the set, the first id of those that are never divided from it."""
 
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
     digest: str
     notes: tuple[str, ...]
+    groups: tuple[str, ...]
 
 
 def split(images: ImageSet, config: DataConfig) -> Splits:
@@ -51,7 +53,8 @@ def split(images: ImageSet, config: DataConfig) -> Splits:
     val_N = (own_N == "val") if (own_N == "val").any() else _every_fifth(images, pool)
     subset_N = _subset(images, config, pool, val_N)
     parts = (np.flatnonzero(subset_N & ~val_N), np.flatnonzero(subset_N & val_N), np.flatnonzero(test_N))
-    return Splits(*parts, _digest(images, parts), (*leak_notes, *_check(images, own_N, parts)))
+    notes = (*leak_notes, *_check(images, own_N, parts))
+    return Splits(*parts, _digest(images, parts), notes, _first_ids(images.ids, groups_N))
 
 
 def _groups(images: ImageSet) -> np.ndarray:
@@ -67,6 +70,14 @@ def _groups(images: ImageSet) -> np.ndarray:
     nodes = same_N.max() + group_N.max() + 2
     edges = coo_array((np.ones(len(same_N)), (same_N, same_N.max() + 1 + group_N)), shape=(nodes, nodes))
     return connected_components(edges, directed=False)[1][same_N]
+
+
+def _first_ids(ids: Sequence[str], groups_N: np.ndarray) -> tuple[str, ...]:
+    """Of each image's group, in the order of letters."""
+    first: dict[int, str] = {}
+    for name, group in zip(ids, groups_N.tolist(), strict=True):
+        first[group] = min(name, first.get(group, name))
+    return tuple(first[group] for group in groups_N.tolist())
 
 
 def _held_out(images: ImageSet, test_groups: Sequence[str]) -> np.ndarray:

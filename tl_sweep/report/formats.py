@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from tl_sweep.comparison.study import Interval, TimeToBaseline
+from tl_sweep.comparison.study import Interval, Row, TimeToBaseline
 
 MISSING = "–"
 SYMBOLS = {"better": "▲", "worse": "▼", "equivalent": "=", "inconclusive": "?"}
@@ -52,6 +52,12 @@ def bounds(interval: Interval | None, write: Callable[[float], str] = one_digit)
     if interval is None or not math.isfinite(interval.low):
         return ""
     return f"[{write(100 * interval.low)}, {write(100 * interval.high)}]"
+
+
+def images_of(row: Row) -> str:
+    """``50 val, 797 test in 40 groups``"""
+    groups = f" in {row.num_test_groups:,} groups" if 0 < row.num_test_groups < row.num_test_images else ""
+    return f"{row.num_val_images:,} val, {row.num_test_images:,} test{groups}"
 
 
 def difference(interval: Interval | None) -> str:

@@ -101,8 +101,8 @@ def probabilities(prefix: Prefix, examples: Examples) -> np.ndarray:
 def predictions(run: Run, split: str, probabilities_NK: np.ndarray) -> pd.DataFrame:
     """One row per image of a split."""
     indices, images = getattr(run.splits, split), run.images
-    ids = [images.ids[index] for index in indices]
-    return prediction_frame(split, ids, images.labels_N[indices], images.class_names, probabilities_NK)
+    ids, groups = ([names[index] for index in indices] for names in (images.ids, run.splits.groups))
+    return prediction_frame(split, ids, groups, images.labels_N[indices], images.class_names, probabilities_NK)
 
 
 def log_probabilities(probabilities_NK: np.ndarray) -> Tensor:

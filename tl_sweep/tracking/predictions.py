@@ -1,8 +1,9 @@
 """The predictions of a run, one row per image: the file, its columns, writing and reading it.
 
-Each row has split, id, label and predicted, and the probabilities: of few classes a column each, float64; of many
-(``MANY_CLASSES``) the ``TOP`` largest as two lists, ``top`` (places of the classes) and ``top_p``, and ``label_p``,
-float32. The names of classes stand in the file's own metadata; where they do not (earlier versions), in its columns.
+Each row has split, id, group, label and predicted, and the probabilities: of few classes a column each, float64; of
+many (``MANY_CLASSES``) the ``TOP`` largest as two lists, ``top`` (places of the classes) and ``top_p``, and
+``label_p``, float32. The names of classes stand in the file's own metadata; where they do not (earlier versions), in
+its columns.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PREDICTIONS = "predictions.parquet"
 PROBABILITY = "p/"  # a column per class begins with it
+GROUP = "group"  # of images that belong together; not in older files
 TOP = 10  # a mistake is shown by the largest, and a top-5 accuracy needs five
 CLASS_NAMES = b"class_names"
 
@@ -68,6 +70,17 @@ def read_outcomes(path: Path) -> dict[str, Outcomes]:
     }
 
 
+def recorded_groups(path: Path, split: str) -> np.ndarray | None:
+    """(N,) what the group of each image of a split is called; None in files of before groups were recorded."""
+    import pyarrow.parquet as parquet
+
+    with parquet.ParquetFile(path) as file:
+        if GROUP not in file.schema_arrow.names:
+            return None
+        frame = file.read(columns=["split", GROUP], use_threads=False).to_pandas()
+    return frame[frame["split"] == split][GROUP].to_numpy()
+
+
 def test_frame(path: Path) -> pd.DataFrame:
     """The rows of the test images."""
     import pandas as pd
@@ -77,15 +90,21 @@ def test_frame(path: Path) -> pd.DataFrame:
 
 
 def prediction_frame(
-    split: str, ids: Sequence[str], labels_N: np.ndarray, class_names: Sequence[str], probabilities_NK: np.ndarray
+    split: str,
+    ids: Sequence[str],
+    groups: Sequence[str],
+    labels_N: np.ndarray,
+    class_names: Sequence[str],
+    probabilities_NK: np.ndarray,
 ) -> pd.DataFrame:
-    """One row per image: split, id, label, predicted, and probabilities."""
+    """One row per image: split, id, the group that it belongs to, label, predicted, and probabilities."""
     import pandas as pd
 
     frame = pd.DataFrame(
         {
             "split": split,
             "id": list(ids),
+            GROUP: list(groups),
             "label": [class_names[label] for label in labels_N],
             "predicted": [class_names[k] for k in probabilities_NK.argmax(1).tolist()],
         }

@@ -24,6 +24,7 @@ from tl_sweep.config.loading import compose, conf_dir
 from tl_sweep.config.schema import Config, ConfigError
 
 if TYPE_CHECKING:
+    from tl_sweep.base.preprocessing import Reading
     from tl_sweep.data.imageset import ImageSet
 
 FORMATS = (".npy", ".parquet")
@@ -34,6 +35,11 @@ class Arguments:
     model: str = argument("", "needed: the backbone, an option of conf/model")
     model_weights: str | None = config_argument("model.weights", default="imagenet")
     data_image_size: int = config_argument("data.image_size")
+    data_bands: tuple[int, ...] = config_argument("data.bands", default=())
+    data_white: str = config_argument("data.white")
+    data_page: int = config_argument("data.page")
+    data_alpha: bool = config_argument("data.alpha")
+    data_max_megapixels: float | None = config_argument("data.max_megapixels")
     out: Path = argument(Path("features.npy"), "the file to write, .npy or .parquet", suffixes=FORMATS)
     output_dir: str = config_argument("output.dir", doc="where the runs are, for model.weights=run:<…>")
     cache_dir: str = config_argument("cache.dir")
@@ -62,6 +68,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     """
     import torch
 
+    from tl_sweep.data.reading import reading_of
     from tl_sweep.run.assemble import build, examples, open_array_store, use_machine
     from tl_sweep.run.inputs import data_dir
     from tl_sweep.run.weights import obtain
@@ -71,7 +78,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
 
     obtain_weights([config])
     compute = use_machine(config)
-    images = loose_files(paths, data_dir(config))
+    images = loose_files(paths, data_dir(config), reading_of(config.data))
     with open_array_store(config) as store:
         model = build(config, 2, obtain(config), compute)
         shown = examples(config, images, np.arange(len(images)), compute, store)
@@ -81,7 +88,7 @@ def compute_features(config: Config, paths: list[Path]) -> Features:
     return Features(list(images.ids), labels, values_ND, prefix.usage.missed)
 
 
-def loose_files(paths: list[Path], data_dir: Path) -> ImageSet:
+def loose_files(paths: list[Path], data_dir: Path, asked: Reading) -> ImageSet:
     """Image files as a set without splits; the label of each is its folder's name.
 
     Raises:
@@ -95,7 +102,7 @@ def loose_files(paths: list[Path], data_dir: Path) -> ImageSet:
     class_names = sorted(set(folders))
     labels = [class_names.index(folder) for folder in folders]
     ids = [str(path) for path in paths]
-    found = found_files(LabelledFiles(paths, ids, labels, [""] * len(paths), class_names), data_dir)
+    found = found_files(LabelledFiles(paths, ids, labels, [""] * len(paths), class_names), data_dir, asked)
     if found.problems:
         named = [f"{found.ids[index]} ({problem})" for index, problem in found.problems.items()]
         raise UserError(f"{len(named)} unreadable image(s): {listing(named)}")
@@ -110,6 +117,8 @@ def loose_files(paths: list[Path], data_dir: Path) -> ImageSet:
         notes=(),
         fingerprint="",
         open_image=found.open_image,
+        reading=found.reading,
+        terms=found.terms,
     )
 
 
@@ -149,7 +158,15 @@ def configure(arguments: Arguments) -> Config:
         {"model": arguments.model, "freeze": "all", "optim": "auto", "data": "image_folder", "augment": "none"},
         {
             "model": {"weights": arguments.model_weights},
-            "data": {"image_size": arguments.data_image_size, "root": "."},
+            "data": {
+                "root": ".",
+                "image_size": arguments.data_image_size,
+                "bands": list(arguments.data_bands) or None,
+                "white": arguments.data_white,
+                "page": arguments.data_page,
+                "alpha": arguments.data_alpha,
+                "max_megapixels": arguments.data_max_megapixels,
+            },
             "cache": {"dir": arguments.cache_dir, "enabled": "True"},
             "weights": {"dir": arguments.weights_dir},
             "output": {"dir": arguments.output_dir},

@@ -132,7 +132,7 @@ def converted(text: str, key: Key) -> Any:
     if key.nullable and text.lower() in NULL:
         return None
     if get_origin(key.kind) is tuple:
-        return tuple(_CONVERT[get_args(key.kind)[0]](part) for part in text.split(",")) if text else ()
+        return tuple(_CONVERT[get_args(key.kind)[0]](part) for part in text.strip("[]").split(",")) if text else ()
     return _CONVERT[key.kind](text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,10 +34,22 @@ def unread_depth(node: DictConfig) -> Iterator[str]:
         yield Misfit(text, unread="freeze.frozen_stages")
 
 
+def is_positive(text: str) -> bool:
+    """Whether it is a number above 0, and finite."""
+    try:
+        return 0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
 def broken_combinations(config: Config) -> Iterator[str]:
     freeze, optim, augment = config.freeze, config.optim, config.augment
     if config.data.shots is not None and config.data.fraction is not None:
         yield Misfit(f"data.shots={config.data.shots} and data.fraction={config.data.fraction}: give one of them")
+    if config.data.bands is not None and len(config.data.bands) not in (1, 3):
+        yield f"data.bands={config.data.bands}: three bands (red, green, blue) or one"
+    if config.data.white != "auto" and not is_positive(config.data.white):
+        yield f"data.white={config.data.white}: auto, or a number above 0"
     if not freeze.phases:
         yield f"freeze={freeze.name}: freeze.phases is empty; a strategy is at least one phase"
     for index, phase in enumerate(freeze.phases):

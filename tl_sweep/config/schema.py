@@ -207,6 +207,23 @@ class DataConfig:
     label_pattern: str | None = key(
         None, "a regular expression on the path, whose one pair of parentheses is the class", since=2
     )
+    bands: list[int] | None = key(
+        None,
+        "of which a picture is made, counted from 1: three (red, green, blue) or one; null: as the file says",
+        ge=1,
+        since=2,
+    )
+    white: str = key(
+        "auto",
+        "which value is white in pictures of more than 8 bits; auto: the smallest of 255, 1023, 4095, 16383 and 65535 "
+        "that holds the whole set",
+        since=2,
+    )
+    page: int = key(1, "which page or frame of files with several, counted from 1", ge=1, since=2)
+    alpha: bool = key(False, "true: the band beside a TIFF's colours is its transparency; false: left out", since=2)
+    max_megapixels: float | None = key(
+        None, "larger pictures are refused; null: Pillow's own limit, 179", gt=0, since=2
+    )
     balance: str = key(
         "none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"), asks="images"
     )

@@ -16,6 +16,7 @@ from tl_sweep.data.decode import listing
 from tl_sweep.data.file_records import content_hash, examine, scan
 from tl_sweep.data.imageset import Found, LeftOut, hash_rows
 from tl_sweep.data.readers.registry import read_image
+from tl_sweep.data.reading import notes_on_reading, pixel_terms, settled
 
 NAMED = 3  # files that a note names of each reason
 
@@ -51,7 +52,8 @@ def found_files(files: LabelledFiles, data_dir: Path, asked: Reading = PLAIN, ve
     """
     said = json.dumps(asked.described()) if asked.described() else ""
     records = scan(files.paths, data_dir, partial(examine, reading=asked), reading=said, verify=verify)
-    reading = asked
+    facts = tuple(record.facts for record in records)
+    reading = settled(asked, facts)
     return Found(
         class_names=tuple(files.class_names),
         ids=tuple(files.ids),
@@ -60,13 +62,14 @@ def found_files(files: LabelledFiles, data_dir: Path, asked: Reading = PLAIN, ve
         hashes_N=hash_rows([record.hash for record in records]),
         open_image=lambda index: open_unchanged(files.paths[index], records[index].hash, reading),
         problems={index: record.problem for index, record in enumerate(records) if record.problem},
-        notes=(*files.notes, *notes_of(files.left_out)),
+        notes=(*files.notes, *notes_of(files.left_out), *notes_on_reading(reading, files.ids, facts)),
         groups_N=np.asarray(files.groups) if files.groups else None,
         labels_from=files.labels_from,
         left_out=files.left_out,
         unlabelled=files.unlabelled,
-        facts=tuple(record.facts for record in records),
+        facts=facts,
         reading=reading,
+        terms=pixel_terms(reading, facts),
     )
 
 

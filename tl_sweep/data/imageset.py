@@ -4,10 +4,11 @@ C channels, W side of a decoded image."""
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 IMBALANCE = 1.5
+NAMED = 3  # images that a note names
 CONSTANT_ANSWER = 0.8  # share of one class from which an accuracy says little
 
 
@@ -45,6 +47,7 @@ class Found:
     source knows it; a ``data.group`` comes before. labels_from: where labels came from, for people; empty: they belong
     to the data set. left_out: files that were seen and not taken. unlabelled: images without a label, for ``predict``.
     facts: of each image, None where it could not be read; empty: nobody looked. reading: how files became pictures.
+    terms: what of it pixels depend on; empty for plain ones.
     """
 
     class_names: tuple[str, ...]
@@ -61,6 +64,7 @@ class Found:
     unlabelled: tuple[Path, ...] = ()
     facts: tuple[Facts | None, ...] = ()
     reading: Reading = PLAIN
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +74,7 @@ class ImageSet:
     labels_N: int64. hashes_N: uint8 (N, 16), of the content. ids: relative path, or ``digits/0017``.
     own_split_N: ``train``, ``val``, ``test`` as the source says, else empty. groups_N: whatever must stay in one split.
     notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents, labels and groups.
-    labels_from, left_out, unlabelled, facts, reading: as the source found them (``Found``); facts: of these alone.
+    labels_from, left_out, unlabelled, facts, reading, terms: as the source found them (``Found``); facts of these.
     twin_pairs: two images that are the same picture, and how alike they are (``identical pixels``, ``near-identical``).
     """
 
@@ -90,6 +94,7 @@ class ImageSet:
     facts: tuple[Facts | None, ...] = ()
     twin_pairs: tuple[tuple[int, int, str], ...] = ()
     reading: Reading = PLAIN
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -132,7 +137,8 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
     clashing_N, clashing_notes = _clashing(found, ~unreadable_N, duplicates)
     kept = np.flatnonzero(~unreadable_N & ~clashing_N)
     labels_N = found.labels_N[kept]
-    check_classes(name, found.class_names, labels_N)
+    notes = (*found.notes, *unreadable_notes, *clashing_notes, *_of_one_shade(found))
+    check_classes(name, found.class_names, labels_N, notes)
     ids = tuple(found.ids[index] for index in kept)
     return ImageSet(
         name=name,
@@ -142,7 +148,7 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
         ids=ids,
         own_split_N=found.splits_N[kept],
         groups_N=None if groups_N is None else groups_N[kept],
-        notes=(*found.notes, *unreadable_notes, *clashing_notes, *_imbalance(found.class_names, labels_N)),
+        notes=(*notes, *_imbalance(found.class_names, labels_N)),
         fingerprint=_fingerprint(found, kept, groups_N),
         open_image=lambda index: found.open_image(int(kept[index])),
         labels_from=found.labels_from,
@@ -150,11 +156,13 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
         unlabelled=found.unlabelled,
         facts=tuple(found.facts[index] for index in kept) if found.facts else (),
         reading=found.reading,
+        terms=found.terms,
     )
 
 
-def check_classes(name: str, class_names: Sequence[str], labels_N: np.ndarray) -> None:
-    """
+def check_classes(name: str, class_names: Sequence[str], labels_N: np.ndarray, notes: Sequence[str] = ()) -> None:
+    """notes: what was left out before, which may be why.
+
     Raises:
         UserError: there are fewer than two classes, or classes without an image.
     """
@@ -163,7 +171,8 @@ def check_classes(name: str, class_names: Sequence[str], labels_N: np.ndarray) -
     sizes_K = np.bincount(labels_N, minlength=len(class_names))
     empty = [class_name for class_name, size in zip(class_names, sizes_K, strict=True) if size == 0]
     if empty:
-        raise UserError(f"data={name}: no image in class {listing(empty)}: add images or remove the folder")
+        why = "".join(f"\n{note}" for note in notes)
+        raise UserError(f"data={name}: no image in class {listing(empty)}: add images or remove the folder{why}")
 
 
 def hash_rows(hashes: list[bytes]) -> np.ndarray:
@@ -198,6 +207,11 @@ def _clashing(found: Found, readable_N: np.ndarray, duplicates: str) -> tuple[np
     return clashing_N, [f"{what} and were dropped: {', '.join(named)}"]
 
 
+def _of_one_shade(found: Found) -> list[str]:
+    flat = [name for name, fact in zip(found.ids, found.facts, strict=False) if fact is not None and not fact.deviation]
+    return [f"{len(flat)} picture(s) are of one shade ({listing(flat, NAMED)})"] if flat else []
+
+
 def _imbalance(class_names: Sequence[str], labels_N: np.ndarray) -> list[str]:
     sizes = Counter(labels_N.tolist()).most_common()
     (largest, most), (smallest, fewest) = sizes[0], sizes[-1]
@@ -212,6 +226,8 @@ def _imbalance(class_names: Sequence[str], labels_N: np.ndarray) -> list[str]:
 
 def _fingerprint(found: Found, kept: np.ndarray, groups_N: np.ndarray | None) -> str:
     digest = hashlib.blake2b("\0".join(found.class_names).encode(), digest_size=16)
+    if found.terms:
+        digest.update(json.dumps(dict(found.terms), sort_keys=True).encode())
     for index in kept:
         digest.update(f"{found.ids[index]}\0{found.labels_N[index]}\0{found.splits_N[index]}\0".encode())
         digest.update(found.hashes_N[index].tobytes())

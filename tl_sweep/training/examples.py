@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -82,7 +82,7 @@ class DecodedImages:
             return None
         keys_N16 = self.images.hashes_N[self.indices_N]
         try:
-            entry = self.store.entry(describe_decoding(self.preprocessing))
+            entry = self.store.entry(describe_decoding(self.preprocessing, self.images.terms))
             entry.ensure(keys_N16, self._decode)
         except StoreFull as full:
             log.warning("cache: %s; decoded images are not kept on disk", full)
@@ -109,13 +109,18 @@ def memory_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def describe_decoding(preprocessing: Preprocessing) -> dict[str, Any]:
-    """Everything that a decoded image depends on besides its file."""
+def describe_decoding(preprocessing: Preprocessing, terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that a decoded image depends on besides its file. terms: how files are read (``ImageSet.terms``)."""
+    fit = {} if preprocessing.fit == "crop" else {"fit": preprocessing.fit}
+    bars = {"mean": preprocessing.mean} if preprocessing.fit == "pad" else {}
     return {
         "rows": "decoded images",
         "format": 1,
         "working_px": preprocessing.working_px,
         "interpolation": preprocessing.interpolation,
+        **fit,
+        **bars,
+        **({"reading": dict(terms)} if terms else {}),
         "versions": {"pillow": version("pillow")},
     }
 

@@ -12,7 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from typing import Any
@@ -194,8 +194,8 @@ def describe_rows(network: dict[str, Any], compute: Compute, examples: Examples,
         "rows": "prefix features",
         "format": FORMAT,
         **network,
-        "preprocessing": asdict(examples.preprocessing),
-        "images": describe_decoding(examples.preprocessing),
+        "preprocessing": examples.preprocessing.described(),
+        "images": describe_decoding(examples.preprocessing, examples.images.terms),
         "views": None if clean else examples.views.draws(),
         "views format": views.FORMAT,
         "chunk": CHUNK[compute.device.type],

@@ -10,9 +10,8 @@ from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.imageset import Found
 
 C = TypeVar("C", bound=DataConfig)
-OPTIONAL_KEYS = frozenset(
-    {"root", "group", "label_level", "label_pattern"}
-)  # of every configuration, read by some sources
+KEYS_OF_FILES = frozenset({"bands", "white", "page", "alpha", "max_megapixels"})  # read where pictures are files
+OPTIONAL_KEYS = KEYS_OF_FILES | {"root", "group", "label_level", "label_pattern"}  # read by some sources only
 
 
 class DataSource(ABC, Generic[C]):

@@ -19,13 +19,14 @@ from tl_sweep.data.layouts.lists import by_lists, flat_labels
 from tl_sweep.data.layouts.understood import Understood
 from tl_sweep.data.layouts.words import composed
 from tl_sweep.data.readers.registry import SUFFIXES
-from tl_sweep.data.sources.contract import DataSource
+from tl_sweep.data.reading import reading_of
+from tl_sweep.data.sources.contract import KEYS_OF_FILES, DataSource
 
 
 class ImageFolder(DataSource[DataConfig]):
     """A folder per class, with splits, sites, lists or wrappers around them, or the class in the names of files."""
 
-    reads = frozenset({"root", "group", "label_level", "label_pattern"})
+    reads = frozenset({"root", "group", "label_level", "label_pattern"}) | KEYS_OF_FILES
 
     def find(self, config: DataConfig, data_dir: Path) -> Found:
         """
@@ -37,7 +38,7 @@ class ImageFolder(DataSource[DataConfig]):
         found = look_through(root)
         understood = with_one_name_each(str(root), understand(str(root), found, config))
         _check_not_empty(found, understood)
-        return found_files(_files(found, understood), data_dir, verify=config.verify)
+        return found_files(_files(found, understood), data_dir, reading_of(config), verify=config.verify)
 
 
 IMAGE_FOLDER = ImageFolder()

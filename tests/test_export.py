@@ -108,7 +108,6 @@ def test_the_export_names_classes_and_preprocessing(exported: tuple[Path, str]) 
         "std": [0.229, 0.224, 0.225],
         "interpolation": "bilinear",
         "image_px": 64,
-        "fit": "crop",
         "working_px": 73,
     }
 

@@ -119,7 +119,11 @@ def test_nothing_unheard_of_is_said_of_a_key() -> None:
         ({"asks": "images"}, ["data.image_size", "data.flips", "data.balance"]),
         (
             {"asks": "data"},
-            ["data.name", "data.root", "data.split_seed", "data.duplicates", "data.group", "data.skip_unreadable"],
+            [
+                *("data.name", "data.root", "data.split_seed", "data.duplicates", "data.group", "data.test_group"),
+                *("data.label_level", "data.label_pattern", "data.bands", "data.white", "data.page", "data.alpha"),
+                *("data.max_megapixels", "data.skip_unreadable"),
+            ],
         ),
         (
             {"costs": True},

@@ -116,6 +116,9 @@ plan freeze=twice --config-dir own → 1 error: own/freeze/twice.yaml, line 2: t
 plan freeze=latin --config-dir own → 1 error: own/freeze/latin.yaml: it is not in UTF-8; save it as UTF-8
 plan freeze=bell --config-dir own → 1 error: own/freeze/bell.yaml: a character that YAML has not
 train device=cuda data.image_size=32 freeze=all → 1 error: device=cuda: torch sees no CUDA device here
+train -m device=cuda seed=0,1 data.image_size=32 freeze=all → 1 error: device=cuda: torch sees no CUDA device here; use device=cpu or device=auto  [2 of 2 jobs]
+plan device=cuda data.image_size=32 freeze=all → 1 error: device=cuda: torch sees no CUDA device here
+plan device=mps data.image_size=32 freeze=all → 1 error: device=mps: torch sees no MPS device here
 train device=gpu → 1 error: device=gpu: allowed: auto, cpu, cuda, mps; did you mean 'cpu'?
 """
 OWN_FILES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def found_in(root: Path) -> list[str]:
     return list(IMAGE_FOLDER.find(config, root.parent / "kept").ids)
 
 
+def end_of_what_waits_for(pipe: Path) -> None:
+    """Whoever reads the pipe is told that nothing comes."""
+    os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+
 @pytest.mark.parametrize("target", [".", "..", "../blue"], ids=["itself", "parent", "another class"])
 def test_a_link_to_a_folder_that_is_read_anyway_adds_no_image(root: Path, target: str) -> None:
     (root / "red" / "loop").symlink_to(target)
@@ -50,8 +56,14 @@ def test_a_link_to_a_folder_elsewhere_is_followed_once(root: Path, tmp_path: Pat
 
 
 def test_a_pipe_is_no_image(root: Path) -> None:
-    os.mkfifo(root / "red" / "x.png")
-    assert found_in(root) == SIX
+    pipe = root / "red" / "x.png"
+    os.mkfifo(pipe)
+    end = threading.Timer(5, end_of_what_waits_for, [pipe])  # so that who reads it fails, and does not wait for ever
+    end.start()
+    try:
+        assert found_in(root) == SIX
+    finally:
+        end.cancel()
 
 
 def test_a_folder_that_may_not_be_read_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,9 +85,11 @@ def test_a_command_that_is_killed_while_it_makes_the_database_costs_nothing(tmp_
         assert first.stdout is not None
         first.stdout.readline()
         deadline_s = time.monotonic() + 60
-        while not list(tmp_path.glob(".mlflow.db.making-*")) and time.monotonic() < deadline_s:
+        while not [*tmp_path.glob(".mlflow.db.making-*"), *tmp_path.glob("mlflow.db")]:
+            assert time.monotonic() < deadline_s, "the database was never being made"
             time.sleep(0.01)
         time.sleep(after_s)
         first.send_signal(signal.SIGKILL)
     open_store(uri, "x")
     assert recorded_runs(uri, "x") == []
+    assert not list(tmp_path.glob("*half-made*"))  # under its name it was whole, or was not there

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from configs import assembled
@@ -329,3 +330,22 @@ def test_test_predictions_are_made_once(plain: Config, tmp_path: Path, monkeypat
     assert (folder / "predictions.parquet").stat().st_mtime_ns == made_ns
     run_once(plain, tmp_path / "other", Position())
     assert without_times(metric_lines(folder)) == without_times(metric_lines(tmp_path / "other"))
+
+
+def test_of_many_classes_a_run_that_was_cut_short_after_its_test_has_equal_metrics(
+    plain: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the largest probabilities were written down: the network is asked again."""
+
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    run_once(plain, tmp_path / "other", Position())
+    monkeypatch.setattr("tl_sweep.tracking.predictions.MANY_CLASSES", 5)
+    with monkeypatch.context() as patch:
+        patch.setattr("tl_sweep.run.outcome.save_checkpoint", broken)
+        with pytest.raises(KeyboardInterrupt):
+            run_once(plain, tmp_path / "run", Position())
+    run_once(plain, tmp_path / "run", Position())
+    assert "top" in pd.read_parquet(tmp_path / "run" / "predictions.parquet")
+    assert without_times(metric_lines(tmp_path / "run")) == without_times(metric_lines(tmp_path / "other"))

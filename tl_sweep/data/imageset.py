@@ -183,11 +183,21 @@ def hash_rows(hashes: list[bytes]) -> np.ndarray:
 def _unreadable(found: Found, skip: bool) -> tuple[np.ndarray, list[str]]:
     unreadable_N = np.zeros(len(found.ids), dtype=bool)
     unreadable_N[list(found.problems)] = True
-    named = [f"{found.ids[index]} ({problem})" for index, problem in found.problems.items()]
-    if named and not skip:
+    count = len(found.problems)
+    if count and not skip:
         remedy = "replace them, or leave them out with data.skip_unreadable=true"
-        raise UserError(f"{len(named)} unreadable image(s): {listing(named)}; {remedy}")
-    return unreadable_N, [f"{len(named)} unreadable image(s) skipped: {', '.join(named)}"] if named else []
+        raise UserError(f"{count} unreadable image(s): {listing(_by_problem(found, NAMED))}; {remedy}")
+    return unreadable_N, [
+        f"{count} unreadable image(s) skipped: {', '.join(_by_problem(found, count))}"
+    ] if count else []
+
+
+def _by_problem(found: Found, limit: int) -> list[str]:
+    """``name (why)``, or of a problem that several images have ``the first names (why)``, as many as ``limit``."""
+    names: dict[str, list[str]] = {}
+    for index, problem in found.problems.items():
+        names.setdefault(problem, []).append(found.ids[index])
+    return [f"{listing(those, limit)} ({problem})" for problem, those in names.items()]
 
 
 def _clashing(found: Found, readable_N: np.ndarray, duplicates: str) -> tuple[np.ndarray, list[str]]:

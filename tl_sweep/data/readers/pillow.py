@@ -19,7 +19,7 @@ OTHER_BYTE = {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"
 class PillowReader:
     suffixes = frozenset(
         {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".avif", ".jp2", ".j2k"}
-        | {".tga", ".ppm", ".pgm", ".pbm", ".pnm"}
+        | {".mpo", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"}
     )
     module, pip = "PIL", "pillow"
 

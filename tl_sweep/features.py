@@ -35,6 +35,7 @@ class Arguments:
     model: str = argument("", "needed: the backbone, an option of conf/model")
     model_weights: str | None = config_argument("model.weights", default="imagenet")
     data_image_size: int = config_argument("data.image_size")
+    data_fit: str = config_argument("data.fit")
     data_bands: tuple[int, ...] = config_argument("data.bands", default=())
     data_white: str = config_argument("data.white")
     data_page: int = config_argument("data.page")
@@ -161,6 +162,7 @@ def configure(arguments: Arguments) -> Config:
             "data": {
                 "root": ".",
                 "image_size": arguments.data_image_size,
+                "fit": arguments.data_fit,
                 "bands": list(arguments.data_bands) or None,
                 "white": arguments.data_white,
                 "page": arguments.data_page,

@@ -116,7 +116,7 @@ def test_nothing_unheard_of_is_said_of_a_key() -> None:
         ({"role": "draw"}, ["data.shots", "data.fraction", "data.split_seed"]),
         ({"asks": "source"}, ["model.weights"]),
         ({"asks": "labels", "role": "draw"}, ["data.shots", "data.fraction"]),
-        ({"asks": "images"}, ["data.image_size", "data.flips", "data.balance"]),
+        ({"asks": "images"}, ["data.image_size", "data.flips", "data.fit", "data.balance"]),
         (
             {"asks": "data"},
             [

@@ -63,6 +63,7 @@ MATTERS: dict[str, Any] = {
     "data.test_group": ["north"],
     "data.label_level": 1,
     "data.label_pattern": "(cat|dog)",
+    "data.fit": "whole",
     "data.bands": [3, 2, 1],
     "data.white": "4095",
     "data.page": 2,

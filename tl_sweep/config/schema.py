@@ -17,6 +17,7 @@ from omegaconf import II, MISSING
 
 from tl_sweep.base.errors import UserError
 from tl_sweep.base.paths import expanded
+from tl_sweep.base.preprocessing import FITS
 from tl_sweep.base.registry import Registry
 
 
@@ -223,6 +224,14 @@ class DataConfig:
     alpha: bool = key(False, "true: the band beside a TIFF's colours is its transparency; false: left out", since=2)
     max_megapixels: float | None = key(
         None, "larger pictures are refused; null: Pillow's own limit, 179", gt=0, since=2
+    )
+    fit: str = key(
+        "crop",
+        "how an oblong picture becomes a square: crop: its middle; squash: all of it, stretched (of both, a margin of "
+        "1/16 a side is not seen in evaluation); whole: all of it, stretched, no margin; pad: all of it, between bars",
+        choices=FITS,
+        asks="images",
+        since=2,
     )
     balance: str = key(
         "none", "weight: the loss weighs classes inversely to their size", choices=("none", "weight"), asks="images"

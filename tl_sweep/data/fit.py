@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageOps
 
-from tl_sweep.base.preprocessing import Preprocessing, Reading
+from tl_sweep.base.preprocessing import WITH_MARGIN, Preprocessing, Reading
 from tl_sweep.data.readers.pillow import GRAY_DEEP
 from tl_sweep.data.readers.shades import scaled
 
 RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+INSIDE_MARGIN = (7 / 8) ** 2  # of a square's pixels
 OPAQUE_WHITE = (255, 255, 255, 255)
 
 
@@ -42,10 +43,10 @@ def as_square(image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
     return np.asarray(fitted).transpose(2, 0, 1)
 
 
-def seen_share(width_px: int, height_px: int, preprocessing: Preprocessing) -> float:
-    """The share of a picture's pixels that the model sees in evaluation."""
-    kept = min(width_px, height_px) ** 2 / (width_px * height_px) if preprocessing.fit == "crop" else 1.0
-    return kept * (preprocessing.image_px / preprocessing.working_px) ** 2
+def seen_share(width_px: int, height_px: int, fit: str) -> float:
+    """The share of a picture's pixels that a model sees in evaluation."""
+    kept = min(width_px, height_px) ** 2 / (width_px * height_px) if fit == "crop" else 1.0
+    return kept * (INSIDE_MARGIN if fit in WITH_MARGIN else 1.0)
 
 
 def _resized(rgb: Image.Image, preprocessing: Preprocessing) -> Image.Image:

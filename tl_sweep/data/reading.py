@@ -10,9 +10,11 @@ from tl_sweep.base.preprocessing import Reading
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.decode import listing
 from tl_sweep.data.file_records import Facts
+from tl_sweep.data.fit import seen_share
 from tl_sweep.data.readers.contract import ALPHA_LEFT_OUT
 from tl_sweep.data.readers.shades import FULL_WHITE, smallest_white
 
+MOST_CUT = 1 / 3  # of a set's pixels, before it is said
 NAMED = 3  # files that a note names
 NO_PIXELS = ("max_megapixels", "clip")  # of a reading: they decide what is refused, not what a picture looks like
 
@@ -68,6 +70,17 @@ def notes_on_reading(reading: Reading, names: Sequence[str], facts: Sequence[Fac
     if alpha:
         what = f"{len(alpha)} picture(s) have a band beside their colours, which is left out ({listing(alpha, NAMED)})"
         yield f"{what}; data.alpha=true takes it as transparency"
+
+
+def note_on_fit(fit: str, facts: Iterable[Facts | None]) -> list[str]:
+    """Where more than a third of a set's pixels are cut away."""
+    sizes = [(fact.width_px, fact.height_px) for fact in facts if fact is not None]
+    total_px = sum(width_px * height_px for width_px, height_px in sizes)
+    seen_px = sum(width_px * height_px * seen_share(width_px, height_px, fit) for width_px, height_px in sizes)
+    if seen_px >= (1 - MOST_CUT) * total_px:
+        return []
+    share = f"{1 - seen_px / total_px:.0%}".replace("%", " %")
+    return [f"{share} of the pictures' pixels are cut away (data.fit={fit}); data.fit=whole, pad or squash keep them"]
 
 
 def _notes_on_white(reading: Reading, deep: list[Facts]) -> Iterator[str]:

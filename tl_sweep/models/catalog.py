@@ -58,7 +58,7 @@ def architecture_label(config: ModelConfig) -> str:
     return backbone_source_of(config.name).label(config)
 
 
-def default_preprocessing(config: ModelConfig, image_px: int) -> Preprocessing:
+def default_preprocessing(config: ModelConfig, image_px: int, fit: str = "crop") -> Preprocessing:
     """The architecture's own ImageNet values, each overridden by ``model.preprocessing`` where that says something."""
     row, wish = architecture(config.name), config.preprocessing
     return Preprocessing(
@@ -66,6 +66,7 @@ def default_preprocessing(config: ModelConfig, image_px: int) -> Preprocessing:
         std=row.std if wish.std is None else _triple(wish.std),
         interpolation=row.interpolation if wish.interpolation is None else wish.interpolation,
         image_px=image_px,
+        fit=fit,
     )
 
 

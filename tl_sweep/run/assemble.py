@@ -116,7 +116,7 @@ def build(config: Config, num_classes: int, start: Start, compute: Compute) -> S
 def examples(
     config: Config, images: ImageSet, indices: np.ndarray, compute: Compute, store: RowStore | None
 ) -> Examples:
-    preprocessing = default_preprocessing(config.model, config.data.image_size)
+    preprocessing = default_preprocessing(config.model, config.data.image_size, config.data.fit)
     return Examples(
         decoded=DecodedImages(images, indices, preprocessing, config.num_workers, store, compute.device),
         labels_N=torch.as_tensor(images.labels_N[indices], device=compute.device),

@@ -57,6 +57,6 @@ def images_at_hand(config: Config) -> ImageSet | None:
 
 
 def _identity_of_data(config: Config) -> Hashable:
-    """Which files it is, which of them count, and their labels; not what is drawn of it."""
-    which = [name for name in keys_with(config, asks="data") if role_of(name) != "draw"]
+    """Which files it is, which of them count, their labels, and what there is to say; not what is drawn of it."""
+    which = [*(name for name in keys_with(config, asks="data") if role_of(name) != "draw"), "data.fit"]
     return data_dir(config), *(repr(attrgetter(name)(config)) for name in which)

@@ -30,7 +30,7 @@ def inspect(configs: Sequence[Config], page: str | None) -> None:
         images = open_and_keep(config)
         summary = summarise(images, split(images, config.data), config.data.root)
         print("\n".join(lines_of(summary)))
-        preprocessing = default_preprocessing(config.model, config.data.image_size)
+        preprocessing = default_preprocessing(config.model, config.data.image_size, config.data.fit)
         file = expanded(page) if page else local_path(config.output.dir) / PAGE
         file = file if number == 1 else file.with_stem(f"{file.stem}-{number}")
         _write(file, render(Inspection(images, summary, preprocessing, config.num_workers)), images.left_out)

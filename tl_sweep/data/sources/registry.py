@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from tl_sweep.base.registry import Registry
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data.groups import read_groups
 from tl_sweep.data.imageset import ImageSet, check
+from tl_sweep.data.reading import note_on_fit
 from tl_sweep.data.sources.contract import DataSource
 
 SOURCES: Registry[DataSource[Any]] = Registry(
@@ -38,4 +40,5 @@ def open_data(config: DataConfig, data_dir: Path) -> ImageSet:
     """
     found = SOURCES[config.name].find(config, data_dir)
     groups_N = read_groups(config.group, found.ids, config.root) if config.group else found.groups_N
-    return check(config.name, found, groups_N, config.skip_unreadable, config.duplicates)
+    images = check(config.name, found, groups_N, config.skip_unreadable, config.duplicates)
+    return replace(images, notes=(*images.notes, *note_on_fit(config.fit, images.facts)))

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 import pytest
@@ -28,7 +29,7 @@ from tl_sweep.comparison.commands import command_of
 from tl_sweep.comparison.line import line_by_labels
 from tl_sweep.comparison.model_selection import choose
 from tl_sweep.comparison.recommendation import options_of
-from tl_sweep.comparison.study import Gain, Row, Study
+from tl_sweep.comparison.study import Comparison, Gain, Row, SampleSize, Study
 from tl_sweep.config.schema import Config
 from tl_sweep.report.columns import in_table
 from tl_sweep.report.table import GAINS, sentences
@@ -313,6 +314,43 @@ def test_seeds_that_came_later_make_it_another_look(made: list[RunRecord], tmp_p
     assert (once.difference, "look" in once.wording) == (again.difference, False)
     assert again.p_alone > 2 * once.p_alone
     assert again.wording.endswith("6 seeds, look 2 at it")
+
+
+def planned(made: list[RunRecord], numbers: Callable[[RunRecord], str], seeds: int = 6) -> Comparison:
+    """None against scratch, on so many seeds that came one after the other, each in a sweep of its own."""
+    runs = only(made, data__shots="25", freeze__name="none scratch", optim__lr_scale="1.0")
+    for number in range(3, seeds):
+        like = [run for run in runs if run.params["seed"] == str(number % 3)]
+        runs += [as_if(run, seed=str(number), data__subset_seed=str(number)) for run in like]
+    runs = [as_if(run, planned_seeds=numbers(run)) for run in runs if int(run.params["seed"]) < seeds]
+    began = [
+        replace(run, tags=run.tags | {"sweep": run.params["seed"]}, started_s=float(run.params["seed"])) for run in runs
+    ]
+    with TemporaryDirectory() as folder:
+        found = row(study(began, Path(folder)), "none").vs_baseline
+    assert found is not None
+    return found
+
+
+def test_of_planned_seeds_there_is_one_verdict_at_the_full_level(made: list[RunRecord]) -> None:
+    before, there = planned(made, lambda run: "6", seeds=5), planned(made, lambda run: "6")
+    looked = planned(made, lambda run: "null")
+    assert before.wording == "5 of 6 planned seeds are there: no verdict before"
+    assert (before.verdict, before.needed) == ("", SampleSize(6, None))
+    assert there.wording.endswith("6 seeds, as planned")
+    assert looked.wording.endswith("6 seeds, look 4 at it")
+    assert there.p_alone < looked.p_alone / 2
+
+
+def test_a_plan_that_was_made_after_the_first_seed_does_not_count(made: list[RunRecord]) -> None:
+    late = planned(made, lambda run: "null" if run.params["seed"] == "0" else "6")
+    assert late == planned(made, lambda run: "null")
+
+
+def test_seeds_beyond_the_plan_have_no_part_in_its_verdict(made: list[RunRecord]) -> None:
+    four = planned(made, lambda run: "4")
+    assert four.difference.estimate == planned(made, lambda run: "4", seeds=4).difference.estimate
+    assert "4 seeds in common, as planned" in four.wording
 
 
 def test_strategies_that_came_later_are_no_further_look(made: list[RunRecord], tmp_path: Path) -> None:

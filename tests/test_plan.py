@@ -239,6 +239,21 @@ def test_costs(cost: Cost, text: str) -> None:
     assert describe_cost(cost) == text
 
 
+def test_a_number_of_seeds_is_planned_beforehand(command: Sweep) -> None:
+    answer = command(plan.main, *TINY, "freeze=all", "seeds=4", "tracking.uri=null")
+    assert (answer.code, answer.err) == (0, "")
+    first, *_ = answer.out.splitlines()
+    assert first.startswith("it is decided by running it: python -m tl_sweep.train -m model.weights=null")
+    assert first.endswith("planned_seeds=4 'seed=range(4)'")
+    assert "│ 4 " in answer.out
+
+
+@pytest.mark.parametrize("number", ["2", "0,1", "x", ""])
+def test_what_is_no_number_of_seeds_is_refused(command: Sweep, number: str) -> None:
+    answer = command(plan.main, *TINY, "freeze=all", f"seeds={number}")
+    assert (answer.code, answer.err) == (1, f"error: seeds={number}: allowed: a number of seeds, 3 or more\n")
+
+
 def test_a_slip_in_a_plan_is_answered_as_in_a_sweep(command: Sweep) -> None:
     answer = command(plan.main, "freeze=eraly")
     assert answer.code == 1

@@ -226,5 +226,11 @@ def lines() -> Iterator[Line]:
 
 
 def invented() -> Iterator[Line]:
-    """Drawn once, after everything else was decided."""
-    yield from ()
+    """Drawn once, after everything else was decided: nothing was changed in their light."""
+    clinics = World(
+        4, 600, (0.03, 0.01, 0.02, 0.03, 0.04, 0.02), (0.8,) * 6, 30, "lognormal", icc=0.7, luck="skewed"
+    )  # fmt: skip
+    yield of_family("4 skewed seeds, 5 strategies of unlike spread, 600 images in 30 unequal groups, ICC .7", clinics)
+    wild = World(12, 400, (0.02, 0.05, 0.01, 0.03, 0.02, 0.04, 0.01, 0.03, 0.02), (0.9,) * 9, luck="heavy")
+    yield of_looks("heavy-tailed seeds, 8 strategies of unlike spread, 400 images, looks at 4, 6, 12", wild, (4, 6, 12))
+    yield of_family("the same, 12 seeds, declared before", wild)

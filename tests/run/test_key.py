@@ -113,6 +113,7 @@ MATTERS_NOT: dict[str, Any] = {
     "resume": "force",
     "deterministic": True,
     "freeze.label": "other",
+    "planned_seeds": 14,
 }
 ALSO_NOT = {
     "weights.dir",  # tried with a data set beside it, below

@@ -14,11 +14,11 @@ import numpy as np
 
 from tl_sweep.comparison.effects import Effects, Member, mean_squares, moderated, of_one_seed
 from tl_sweep.comparison.evidence import Evidence
+from tl_sweep.comparison.history import arrivals_of, looks_at, planned_in
 from tl_sweep.comparison.looked import Looked, Reference
-from tl_sweep.comparison.model_selection import FEWEST_SEEDS, Cell, Values, seed_of
+from tl_sweep.comparison.model_selection import Cell, Values, seed_of
 from tl_sweep.comparison.proportions import wilson
 from tl_sweep.comparison.study import UNKNOWN, Interval
-from tl_sweep.tracking.names import Tag
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Pair:
 
     num_seeds: that both have, without those that collapsed on either side, of which there are num_collapsed. member:
     None where there are fewer than two. mean, and accuracy of ours: at held-out settings. disagreement: see
-    ``HeldOut``. looks: at how many seeds this was looked at, the last time now. correct_2N: of the one seed, where
-    there is but one.
+    ``HeldOut``. looks: at how many seeds this was looked at, the last time now. planned: how many seeds, before the
+    first ran. correct_2N: of the one seed, where there is but one.
     """
 
     ours: Looked
@@ -40,6 +40,7 @@ class Pair:
     accuracy: float = math.nan
     disagreement: float = 0.0
     looks: tuple[int, ...] = ()
+    planned: int | None = None
     correct_2N: np.ndarray | None = None
 
 
@@ -51,8 +52,11 @@ def pair_of(ours: Looked, other: Looked, evidence: Evidence, reference: Referenc
     """
     theirs = reference or other
     both = {seed_of(run) for run in ours.cell.runs} & {seed_of(run) for run in other.cell.runs}
-    seeds = [seed for seed in ours.chosen if seed in other.chosen and seed in theirs.held_out]
-    num_collapsed = sum(seed not in ours.chosen or seed not in other.chosen for seed in both)
+    arrivals = arrivals_of(ours.cell, other.cell, both)
+    planned = planned_in(arrivals)
+    counted = list(arrivals)[:planned]  # what came beyond a plan has no part in its verdict
+    seeds = [seed for seed in counted if seed in ours.chosen and seed in other.chosen and seed in theirs.held_out]
+    num_collapsed = sum(seed not in ours.chosen or seed not in other.chosen for seed in counted)
     if not seeds:
         return Pair(ours, other, 0, num_collapsed)
     runs = [run for seed in seeds for run in (ours.chosen[seed], other.chosen[seed])]
@@ -73,7 +77,8 @@ def pair_of(ours: Looked, other: Looked, evidence: Evidence, reference: Referenc
         mean=accuracy - held_out_mean(theirs, seeds, evidence),
         accuracy=accuracy,
         disagreement=max(ours.disagreement, theirs.disagreement),
-        looks=looks_at(ours.cell, other.cell, seeds),
+        looks=looks_at(arrivals, seeds),
+        planned=planned,
     )
 
 
@@ -143,27 +148,3 @@ def _at_other_settings(cell: Cell, seeds: Sequence[Values], evidence: Evidence) 
     others = [candidate for candidate in cell.candidates if candidate is not cell.chosen]
     by_seed = [{seed_of(run): run for run in candidate.runs} for candidate in others]
     return np.array([[evidence.accuracy(runs[seed]) for seed in seeds] for runs in by_seed])
-
-
-def looks_at(ours: Cell, other: Cell, seeds: Iterable[Values]) -> tuple[int, ...]:
-    """At how many of these seeds a verdict on the two could be seen: after each sweep that brought some of them, from
-    three on."""
-    first_s: dict[str, float] = {}
-    brought: dict[Values, str] = {}
-    arrivals = {seed: max(_first_run(ours, seed), _first_run(other, seed)) for seed in seeds}
-    for seed, (started_s, sweep) in arrivals.items():
-        brought[seed] = sweep
-        first_s[sweep] = min(started_s, first_s.get(sweep, started_s))
-    in_order = sorted(first_s, key=first_s.__getitem__)
-    counts = np.cumsum([sum(by == sweep for by in brought.values()) for sweep in in_order])
-    return tuple(int(count) for count in counts if count >= FEWEST_SEEDS) or (len(brought),)
-
-
-def _first_run(cell: Cell, seed: Values) -> tuple[float, str]:
-    """When this seed first ran, and in which sweep; a run of its own is one."""
-    return min(
-        (run.started_s, run.tags.get(Tag.SWEEP, run.name))
-        for candidate in (*cell.candidates, *cell.incomplete)
-        for run in (*candidate.runs, *candidate.further)
-        if seed_of(run) == seed
-    )

@@ -48,10 +48,10 @@ class Comparison:
 
     p: adjusted for the declared family (Holm); nan where there is no verdict. verdict: better, worse, equivalent,
     inconclusive, or empty where there are too few seeds or groups of images; all but the last are about seeds that do
-    not collapse. wording: what the verdict is about and what a significant one needs. needed: None unless inconclusive.
-    needed_text: what of it goes beyond what there is. p_alone: of a difference, adjusted for how often it was looked at
-    alone. is_claimed: whether the whole study may claim a difference, of all that it could. all_counted: better even if
-    as many seeds collapse as may.
+    not collapse. wording: what the verdict is about and what a significant one needs. needed: None unless inconclusive,
+    or planned and not yet there. needed_text: what of it goes beyond what there is. p_alone: of a difference, adjusted
+    for how often it was looked at alone. is_claimed: whether the whole study may claim a difference, of all that it
+    could. all_counted: better even if as many seeds collapse as may.
     """
 
     difference: Interval

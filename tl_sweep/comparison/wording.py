@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tl_sweep.comparison import proportions
 from tl_sweep.comparison.collapse import break_even, is_better_all_counted
@@ -41,7 +41,7 @@ def adjusted_verdicts(family: Sequence[Pair], evidence: Evidence, margin: float)
         for pair, effects in zip(family, all_effects, strict=True)
         if effects is not None and not _why_untested(pair, effects)
     ]
-    levels = [LEVEL / level_at(effects, pair.looks) for pair, effects in tested]
+    levels = [LEVEL / (LEVEL if pair.planned else level_at(effects, pair.looks)) for pair, effects in tested]
     p_alone = [min(1.0, effects.p_value() * by) for (_, effects), by in zip(tested, levels, strict=True)]
     not_equivalent = [
         min(1.0, effects.p_not_equivalent(margin) * by) for (_, effects), by in zip(tested, levels, strict=True)
@@ -60,6 +60,8 @@ def _why_untested(pair: Pair, effects: Effects) -> str:
     """Why there is no verdict on methods; empty if there is one."""
     if pair.num_seeds < FEWEST_SEEDS:
         return f"{pair.num_seeds} seeds: no verdict on methods"
+    if pair.planned and pair.num_seeds + pair.num_collapsed < pair.planned:
+        return f"{pair.num_seeds + pair.num_collapsed} of {pair.planned} planned seeds are there: no verdict before"
     if effects.squares.effective_groups < FEWEST_GROUPS:
         return (
             f"{groups_text(effects)} of test images: no verdict with fewer than {FEWEST_GROUPS}, which do not show how "
@@ -86,14 +88,19 @@ def _on_methods(test: Test, margin: float) -> Comparison:
     size = needed_sample_size(effects, max(seen, margin - seen), test.tests, _next_level(pair))
     wording = f"neither significantly different from {other} nor equivalent{_needed_clause(size, effects)}"
     text = sample_size_text(size, pair.num_seeds, effects.squares.num_images)
+    if pair.planned:  # and they are there: more of the same study cannot tell
+        size, text = replace(size, seeds=None), text and f"{text}, in a study that is planned so"
     return _comparison(test, test.p, "inconclusive", wording, size, text)
 
 
 def _next_level(pair: Pair) -> Callable[[Effects], float]:
-    """More seeds are another look; other images are another study with as many looks."""
+    """More seeds are another look; other images are another study with as many looks. Beyond a plan there is no look:
+    more seeds are another plan."""
 
     def level(expected: Effects) -> float:
         more = expected.squares.num_seeds
+        if pair.planned:
+            return LEVEL
         return level_at(expected, [*pair.looks, more] if more > pair.num_seeds else pair.looks)
 
     return level
@@ -104,7 +111,7 @@ def _comparison(
 ) -> Comparison:
     pair = test.pair
     shared = " in common" if pair.num_seeds + pair.num_collapsed < len(pair.ours.cell.runs) else ""
-    looks = f", look {len(pair.looks)} at it" if len(pair.looks) > 1 else ""
+    looks = ", as planned" if pair.planned else f", look {len(pair.looks)} at it" if len(pair.looks) > 1 else ""
     groups = (
         f", {groups_text(test.effects)}" if test.effects.squares.num_groups < test.effects.squares.num_images else ""
     )
@@ -150,7 +157,8 @@ def _untested(pair: Pair, effects: Effects | None, evidence: Evidence) -> Compar
     if effects is None and pair.correct_2N is None:
         return Comparison(UNKNOWN, math.nan, "", "all test images are one group: that says nothing of other groups")
     if effects is not None:
-        return Comparison(effects.interval(), math.nan, "", _why_untested(pair, effects))
+        planned = SampleSize(pair.planned, None) if pair.planned else None
+        return Comparison(effects.interval(), math.nan, "", _why_untested(pair, effects), needed=planned)
     return _on_networks(pair, evidence)
 
 

@@ -321,6 +321,14 @@ class Config:
         None, "images per step; null: 32, fewer where an epoch would have under ten steps", ge=2, solvers=STEPPING
     )
     seed: int = key(0, "of head initialisation, batch order, dropout and mixing", ge=0, role="seed")
+    planned_seeds: int | None = key(
+        None,
+        "decided before the first one runs: no verdict with fewer, and with so many one at the full level; null: looks "
+        "at few and at more seeds share it",
+        ge=3,
+        role="execution",
+        since=2,
+    )
     patience: int | None = key(
         None, "epochs without a better validation accuracy that end a phase; null: off", ge=1, solvers=STEPPING
     )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from tl_sweep.base.atomic_files import atomic_write
 from tl_sweep.base.errors import UserError
 from tl_sweep.comparison.analysis import Question, nothing
-from tl_sweep.comparison.model_selection import DEFAULTS
+from tl_sweep.comparison.history import PLANNED
+from tl_sweep.comparison.model_selection import DEFAULTS, value_of
 from tl_sweep.comparison.study import Excluded
 from tl_sweep.config.keys import keys_with
 from tl_sweep.config.quoting import pasted
@@ -46,7 +47,9 @@ def conclude(grid: Grid, sweep: str, arguments: list[str], results: list[Result]
     folders = [run_folder(job.config, job.key) for job in grid.jobs]
     found = [known_run(folder, where) or job.record for folder, job in zip(folders, grid.jobs, strict=True)]
     runs = [  # in this sweep's words: a run that was made by another command may spell its settings otherwise
-        replace(run, params=params_of(job.config)) for run, job in zip(found, grid.jobs, strict=True) if run is not None
+        replace(run, params=params_of(job.config) | {PLANNED: value_of(run, PLANNED)})  # that was said before it ran
+        for run, job in zip(found, grid.jobs, strict=True)
+        if run is not None
     ]
     try:
         files = Files(config.tracking.uri, local_path(config.weights.dir), local_path(config.output.dir))

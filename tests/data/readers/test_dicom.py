@@ -198,3 +198,59 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingPackage, match=r"not read: needs pydicom \(pip install pydicom\)"):
         read_picture(dicom_bytes := file.getvalue(), ".dcm", PLAIN)
     assert dicom_bytes[128:132] == b"DICM"
+
+
+# --- what stands elsewhere in a file, or not at all
+
+
+def group_with(center: float) -> Any:
+    from pydicom.dataset import Dataset
+    from pydicom.sequence import Sequence
+
+    group, window = Dataset(), Dataset()
+    window.WindowCenter, window.WindowWidth = center, 100
+    group.FrameVOILUTSequence = Sequence([window])
+    return group
+
+
+def test_windows_of_each_frame_are_its_own() -> None:
+    from pydicom.sequence import Sequence
+
+    groups = Sequence([group_with(5000), group_with(-5000)])
+    content = dicom(np.stack([CT_HW, CT_HW]), NumberOfFrames=2, PerFrameFunctionalGroupsSequence=groups)
+    assert (shown(content) == 0).all()
+    assert (shown(content, Reading(page=2)) == 255).all()
+
+
+def test_a_window_that_all_frames_share() -> None:
+    from pydicom.sequence import Sequence
+
+    groups = Sequence([group_with(40)])
+    content = dicom(np.stack([CT_HW, CT_HW]), NumberOfFrames=2, SharedFunctionalGroupsSequence=groups)
+    assert np.abs(shown(content, Reading(page=2))[..., 0] - windowed(CT_HW, 40, 100)).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_without_a_window_is_black(kind: str) -> None:
+    values = SHADES_HW.astype(np.uint16) * 8 + 1000
+    values[:4] = 4000
+    content = dicom(values, 12, PixelPaddingValue=4000, PhotometricInterpretation=kind)
+    image = shown(content, Reading(white=4095))[..., 0]
+    assert image[:4].max() <= image[4:].min()
+
+
+def test_an_old_file_without_a_preamble_is_known_by_its_name() -> None:
+    assert (shown(dicom(SHADES_HW)[132:])[..., 0] == SHADES_HW).all()
+
+
+def test_a_file_without_even_a_header_is_read_as_the_standard_says() -> None:
+    data = pydicom.dcmread(io.BytesIO(dicom(SHADES_HW)))
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, pydicom.Dataset(data), implicit_vr=True, little_endian=True)
+    assert (shown(file.getvalue())[..., 0] == SHADES_HW).all()
+
+
+def test_a_file_without_a_picture_says_so() -> None:
+    content = dicom(SHADES_HW)
+    with pytest.raises(ValueError, match="without a picture"):
+        shown(content[: content.index(b"\xe0\x7f\x10\x00")])

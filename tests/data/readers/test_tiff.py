@@ -227,3 +227,16 @@ def test_pillows_own_tiffs_are_as_before() -> None:
         image = Image.fromarray(RGB_HW3).convert(mode)
         image.save(file, "TIFF")
         assert (shown(file.getvalue()) == np.asarray(image.convert("RGB"))).all(), mode
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_smaller_copies_of_a_map_are_no_pages(dtype: Any) -> None:
+    import tifffile
+
+    ramp_HW, file = np.tile(np.arange(0, 256, 4), (32, 1)), io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(ramp_HW.astype(dtype), photometric="minisblack")
+        writer.write(ramp_HW[::2, ::2].astype(dtype), photometric="minisblack", subfiletype=1)
+        writer.write((255 - ramp_HW).astype(dtype), photometric="minisblack")
+    assert read_picture(file.getvalue(), ".tif", PLAIN).pages == 2
+    assert np.abs(shown(file.getvalue(), Reading(page=2, float_white=255))[..., 0] - (255 - ramp_HW)).max() <= 1

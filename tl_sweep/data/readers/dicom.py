@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 DECODERS = "pylibjpeg[all]"
+FRAME_MACROS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 FAR = np.array([-1e12, 1e12])  # beyond any stored number: what a window makes of them are its own ends
 
 
@@ -38,12 +39,13 @@ class DicomReader:
         """
         from pydicom import dcmread
 
-        data = dcmread(io.BytesIO(content))
-        if "Rows" not in data or "Columns" not in data:
+        data = dcmread(io.BytesIO(content), force=True)  # older files begin without a word of what they are
+        if "Rows" not in data or "Columns" not in data or "PixelData" not in data:
             raise ValueError("a DICOM file without a picture")
         width_px, height_px, pages = int(data.Columns), int(data.Rows), int(data.get("NumberOfFrames") or 1)
         check_size(width_px, height_px, reading)
         check_page(pages, reading)
+        _take_the_frames_own(data, reading.page - 1)
         stored, kind = _stored(data, reading), str(data.PhotometricInterpretation)
         pixels = _coloured(data, stored, reading) if _in_colour(data) else _gray(data, stored)
         bits, bands = int(data.BitsStored), int(data.SamplesPerPixel)
@@ -53,6 +55,15 @@ class DicomReader:
 
 
 DICOM = DicomReader()
+
+
+def _take_the_frames_own(data: Dataset, frame: int) -> None:
+    """Enhanced files say rescaling and window for all frames, or for each, in groups: they are read as the file's."""
+    for groups in (data.get("SharedFunctionalGroupsSequence"), data.get("PerFrameFunctionalGroupsSequence")):
+        group = groups[min(frame, len(groups) - 1)] if groups else {}
+        for macro in FRAME_MACROS:
+            if group.get(macro):
+                data.update(group[macro][0])
 
 
 def _in_colour(data: Dataset) -> bool:
@@ -66,7 +77,10 @@ def _stored(data: Dataset, reading: Reading) -> np.ndarray:
         MissingPackage: another package has to decompress them.
     """
     from pydicom.pixels import pixel_array
+    from pydicom.uid import ImplicitVRLittleEndian
 
+    if "TransferSyntaxUID" not in data.file_meta:
+        data.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     try:
         return pixel_array(data, index=reading.page - 1)
     except RuntimeError as error:
@@ -101,7 +115,14 @@ def _gray(data: Dataset, stored_HW: np.ndarray) -> np.ndarray | Image.Image:
         raise ValueError(f"values from {low}, and no window that says what is black: {remedy}")
     if data.BitsStored <= 8:
         return _image(data, stored_HW / (2**data.BitsStored - 1), padding_HW)
-    return np.where(padding_HW, 0, stored_HW)
+    return _beside_is_black(data, stored_HW, padding_HW)
+
+
+def _beside_is_black(data: Dataset, stored_HW: np.ndarray, padding_HW: np.ndarray) -> np.ndarray:
+    """Of MONOCHROME1, black is the largest number of the picture."""
+    if data.PhotometricInterpretation != "MONOCHROME1":
+        return np.where(padding_HW, 0, stored_HW)
+    return np.where(padding_HW, stored_HW.max(where=~padding_HW, initial=0), stored_HW)
 
 
 def _image(data: Dataset, shares_HW: np.ndarray, padding_HW: np.ndarray) -> Image.Image:

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
 
 BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two: BigTIFF
-BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRAS, FORMAT = 258, 262, 277, 284, 338, 339  # tags, by number
+SUBFILE, BITS, PHOTOMETRIC, SAMPLES, PLANES, EXTRAS, FORMAT = 254, 258, 262, 277, 284, 338, 339  # tags, by number
+COPY_OR_MASK = 1 | 4  # of SUBFILE
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB = 0, 1, 2  # of PHOTOMETRIC
 SIGNED = 2  # of FORMAT
 PREMULTIPLIED, ALPHA = 1, 2  # of EXTRAS: colours are multiplied by it, or not
@@ -55,16 +56,28 @@ class TiffReader:
             image = open_within(content, reading)
         except UnidentifiedImageError:
             return by_tifffile(content, reading)
-        pages = getattr(image, "n_frames", 1)
-        check_page(pages, reading)
-        image.seek(reading.page - 1)
+        pages = _pages_of(image)
+        check_page(len(pages), reading)
+        frame = pages[reading.page - 1]
+        image.seek(frame)
         tags = image.tag_v2  # type: ignore[attr-defined]
         if _spoilt(image, tags, reading):
             return by_tifffile(content, reading)
-        return _as_stored(picture_of(image, content, reading, pages, reading.page - 1), tags, reading)
+        return _as_stored(picture_of(image, content, reading, len(pages), frame), tags, reading)
 
 
 TIFF = TiffReader()
+
+
+def _pages_of(image: Any) -> list[int]:
+    """Frames that are pictures of their own: maps bring smaller copies of themselves along, and masks."""
+    frames = range(getattr(image, "n_frames", 1))
+    return [frame for frame in frames if len(frames) == 1 or not _kind_of(image, frame) & COPY_OR_MASK] or [0]
+
+
+def _kind_of(image: Any, frame: int) -> int:
+    image.seek(frame)
+    return int(image.tag_v2.get(SUBFILE, 0))
 
 
 def _samples_per_pixel(content: bytes) -> int:
@@ -127,12 +140,14 @@ def by_tifffile(content: bytes, reading: Reading) -> StoredPicture:
     from tifffile import TiffFile
 
     with TiffFile(io.BytesIO(content)) as file:
-        check_page(len(file.pages), reading)
-        page: Any = file.pages[reading.page - 1]
+        every: list[Any] = list(file.pages)
+        own = [page for page in every if len(every) == 1 or not page.subfiletype & COPY_OR_MASK] or every[:1]
+        check_page(len(own), reading)
+        page = own[reading.page - 1]
         width_px, height_px, bands = page.imagewidth, page.imagelength, page.samplesperpixel
         check_size(width_px, height_px, reading)
         values, opacity_HW, traits = _shown(page, reading)
-        mode, pages = f"{bands} x {page.dtype}", len(file.pages)
+        mode, pages = f"{bands} x {page.dtype}", len(own)
         orientation = page.tags.get(ORIENTATION)
         turn = orientation.value if orientation else 1
     inverted = int(page.photometric) == WHITE_IS_ZERO

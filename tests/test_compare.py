@@ -35,6 +35,7 @@ from tl_sweep.report.columns import in_table
 from tl_sweep.report.table import GAINS, sentences
 from tl_sweep.run.finished import Files
 from tl_sweep.sweep.conclusion import study_of
+from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.predictions import read_outcomes
 from tl_sweep.tracking.record import Record, RunRecord, folders_in
 
@@ -592,6 +593,19 @@ def test_a_setting_that_lacks_a_seed_is_listed(made: list[RunRecord], tmp_path: 
     assert len(names) == 2
     assert dict(row(found, "none").setting) == {"optim.lr_scale": "1.0"}
     assert row(found, "none").trials == 1
+
+
+def test_what_the_crop_cut_away_stands_beside_the_results(made: list[RunRecord], tmp_path: Path) -> None:
+    def cut(run: RunRecord) -> RunRecord:
+        return replace(run, tags={**run.tags, Tag.DATA_CUT_AWAY: "0.43"})
+
+    def said(runs: list[RunRecord]) -> list[str]:
+        return [note for note in study(runs, tmp_path).notes if "data.fit" in note]
+
+    assert said(made) == []
+    assert said([*map(cut, made)]) == [
+        "digits: 43 % of the pictures' pixels were seen by no network: data.fit=whole or pad shows all of them"
+    ]
 
 
 def test_a_missing_cell_is_listed(made: list[RunRecord], tmp_path: Path) -> None:

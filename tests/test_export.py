@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -26,6 +27,7 @@ from tl_sweep.run.key import key_of
 from tl_sweep.run.weights import start_in_full
 from tl_sweep.run.which import Places
 from tl_sweep.sweep.preflight import make_ready
+from tl_sweep.tracking.names import Tag
 from tl_sweep.tracking.record import Record, folders_in
 
 Command = Callable[..., Answer]
@@ -96,6 +98,58 @@ def test_the_export_alone_gives_what_predict_gives(
     assert (answer.returncode, answer.stderr) == (0, "")
     (row,) = json.loads(command(predict.main, *arguments(photo_run, "format=json", str(photo))).out)
     assert json.loads(answer.stdout) == pytest.approx([row["p/blue"], row["p/green"], row["p/red"]], abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def deep_run(tmp_path_factory: pytest.TempPathFactory, store_uri: str) -> tuple[Recorded, Path]:
+    """A run on gray pictures of 12 bits in files of 16, and their folder."""
+    folder, rng = tmp_path_factory.mktemp("deep run"), np.random.default_rng(0)
+    for shade, name in enumerate(("dark", "bright")):
+        (folder / "set" / name).mkdir(parents=True)
+        for number in range(12):
+            values_HW = rng.integers(0, 2000, (40, 48)).astype(np.uint16) + np.uint16(2000 * shade)
+            Image.fromarray(values_HW).save(folder / "set" / name / f"{number:02d}.png")
+    config = config_in(
+        folder,
+        store_uri,
+        {"model": "resnet_small", "data": "image_folder", "freeze": "all", "augment": "none"},
+        model={"weights": None},
+        data={"root": str(folder / "set"), "image_size": 32, "shots": None, "fit": "whole"},
+        epochs=2,
+    )
+    return record(config, folder / "run"), folder / "set"
+
+
+def test_a_run_reads_new_pictures_as_it_read_its_own(
+    command: Command, deep_run: tuple[Recorded, Path], tmp_path: Path
+) -> None:
+    run, root = deep_run
+    reading = json.loads((run.folder / "checkpoint.json").read_text())["reading"]
+    assert reading["white"] == 4095
+    kept = {row["id"]: row for row in pd.read_parquet(run.folder / "predictions.parquet").to_dict("records")}
+    rows = {
+        Path(row["file"]).relative_to(root).as_posix(): row
+        for row in json.loads(command(predict.main, *arguments(run, "format=json", str(root))).out)
+    }
+    assert [rows[name]["p/dark"] for name in kept] == pytest.approx([row["p/dark"] for row in kept.values()], abs=1e-5)
+    answer = command(export.main, *arguments(run, f"out={tmp_path / 'out'}"))
+    assert answer.code == 0
+    assert json.loads((tmp_path / "out" / "preprocessing.json").read_text())["reading"] == {"white": 4095.0}
+    name = next(iter(kept))
+    code = f"{answer.out}\nprint(model.eval()(preprocess({str(root / name)!r})).softmax(1)[0].tolist())"
+    alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert json.loads(alone.stdout) == pytest.approx([kept[name]["p/bright"], kept[name]["p/dark"]], abs=1e-4)
+
+
+def test_a_run_records_how_much_of_its_pictures_it_never_saw(
+    photo_run: Recorded, deep_run: tuple[Recorded, Path]
+) -> None:
+    """40 x 48 px: by the crop a third and more, of the whole picture nothing."""
+    cropped, whole = (Record(run.folder).summary() for run in (photo_run, deep_run[0]))
+    assert cropped is not None
+    assert whole is not None
+    assert cropped.tags[Tag.DATA_CUT_AWAY] == "0.36"
+    assert Tag.DATA_CUT_AWAY not in whole.tags
 
 
 def test_the_export_names_classes_and_preprocessing(exported: tuple[Path, str]) -> None:

@@ -104,7 +104,7 @@ def pictures(root: Path, width: int, height: int) -> Path:
 
 def test_what_the_crop_cuts_away_is_said_with_the_key(tmp_path: Path) -> None:
     strips = pictures(tmp_path / "strips", 80, 20)
-    remedy = "data.fit=whole, pad or squash keep them"
+    remedy = "data.fit=whole or pad shows all of them"
     assert opened(strips).notes == (f"81 % of the pictures' pixels are cut away (data.fit=crop); {remedy}",)
     for fit in ("squash", "whole", "pad"):
         assert opened(strips, fit=fit).notes == ()

@@ -32,6 +32,7 @@ def notes_on(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     yield from _one_schedule(dataset, rows)
     yield from _shared_features(dataset, rows)
     yield from _several_machines(dataset, rows)
+    yield from _cut_away(dataset, rows)
     yield from _no_baseline(dataset, rows)
 
 
@@ -151,6 +152,15 @@ def _several_machines(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     machines = sorted({_machine(run) for cell in rows for run in cell.runs})
     if len(machines) > 1:
         yield f"{dataset}: training times come from different machines and do not compare: {'; '.join(machines)}"
+
+
+def _cut_away(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
+    tags = [run.tags for cell in rows for run in cell.runs]
+    shares = [float(of_run[Tag.DATA_CUT_AWAY]) for of_run in tags if Tag.DATA_CUT_AWAY in of_run]
+    if shares:
+        text = f"{max(shares):.0%}".replace("%", " %")
+        unseen = f"{text} of the pictures' pixels were seen by no network"
+        yield f"{dataset}: {unseen}: data.fit=whole or pad shows all of them"
 
 
 def _no_baseline(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:

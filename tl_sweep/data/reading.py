@@ -74,13 +74,19 @@ def notes_on_reading(reading: Reading, names: Sequence[str], facts: Sequence[Fac
 
 def note_on_fit(fit: str, facts: Iterable[Facts | None]) -> list[str]:
     """Where more than a third of a set's pixels are cut away."""
+    share = much_cut_away(fit, facts)
+    if share is None:
+        return []
+    text = f"{share:.0%}".replace("%", " %")
+    return [f"{text} of the pictures' pixels are cut away (data.fit={fit}); data.fit=whole or pad shows all of them"]
+
+
+def much_cut_away(fit: str, facts: Iterable[Facts | None]) -> float | None:
+    """The share of a set's pixels that no model sees in evaluation; None where it is no more than a third."""
     sizes = [(fact.width_px, fact.height_px) for fact in facts if fact is not None]
     total_px = sum(width_px * height_px for width_px, height_px in sizes)
     seen_px = sum(width_px * height_px * seen_share(width_px, height_px, fit) for width_px, height_px in sizes)
-    if seen_px >= (1 - MOST_CUT) * total_px:
-        return []
-    share = f"{1 - seen_px / total_px:.0%}".replace("%", " %")
-    return [f"{share} of the pictures' pixels are cut away (data.fit={fit}); data.fit=whole, pad or squash keep them"]
+    return None if seen_px >= (1 - MOST_CUT) * total_px else 1 - seen_px / total_px
 
 
 def _notes_on_white(reading: Reading, deep: list[Facts]) -> Iterator[str]:

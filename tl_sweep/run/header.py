@@ -16,6 +16,7 @@ import yaml
 
 from tl_sweep.base.secrets import masked
 from tl_sweep.config.schema import Config, text_of, to_dict
+from tl_sweep.data.reading import much_cut_away
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.files import description_of
 from tl_sweep.run.key import params_of, title
@@ -60,6 +61,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
     model, head_lr = run.state.model, head_lr_of(config)
     phases = [_phase(phase, model.num_stages) for phase in run.setup.plan]
     only_head = all(phase.learns == HEAD for phase in phases)
+    cut_away = much_cut_away(config.data.fit, run.images.facts)
     is_control = only_head and run.weights is None  # frozen random features: what a source has to beat
     tags = {
         Tag.SCHEMA: str(SCHEMA),
@@ -83,6 +85,7 @@ def _tags(config: Config, run: Run, position: Position) -> dict[str, str]:
         Tag.CONFIG_DIR: position.config_dir,
         Tag.DATA_FINGERPRINT: run.images.fingerprint,
         Tag.DATA_SPLIT: run.splits.digest,
+        Tag.DATA_CUT_AWAY: "" if cut_away is None else f"{cut_away:.2f}",
         **_weights_tags(run),
         Tag.DEVICE: str(run.setup.compute.device),
         Tag.PRECISION: run.setup.compute.precision,

@@ -97,6 +97,7 @@ class Tag:
     PARAMETERS_PER_STAGE = "parameters_per_stage"
     DATA_FINGERPRINT = "data.fingerprint"
     DATA_SPLIT = "data.split"
+    DATA_CUT_AWAY = "data.cut_away"  # share of the pictures' pixels that no network sees, where it is much
     WEIGHTS_SHA256 = "weights.sha256"
     FROZEN_SHA256 = "frozen.sha256"
     FROZEN_TENSORS = "frozen.tensors"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 IMBALANCE = 1.5
+NUMBER = re.compile(r"-?\d[\d.]*(e[+-]?\d+)?")
 NAMED = 3  # images that a note names
 CONSTANT_ANSWER = 0.8  # share of one class from which an accuracy says little
 
@@ -193,11 +195,14 @@ def _unreadable(found: Found, skip: bool) -> tuple[np.ndarray, list[str]]:
 
 
 def _by_problem(found: Found, limit: int) -> list[str]:
-    """``name (why)``, or of a problem that several images have ``the first names (why)``, as many as ``limit``."""
-    names: dict[str, list[str]] = {}
+    """``name (why)``, or of a problem that several images have ``the first names (why)``, as many as ``limit``;
+    problems that differ in numbers alone are one, told of the first."""
+    alike: dict[str, list[int]] = {}
     for index, problem in found.problems.items():
-        names.setdefault(problem, []).append(found.ids[index])
-    return [f"{listing(those, limit)} ({problem})" for problem, those in names.items()]
+        alike.setdefault(NUMBER.sub("", problem), []).append(index)
+    names = [listing([found.ids[index] for index in those], limit) for those in alike.values()]
+    whys = [found.problems[those[0]] for those in alike.values()]
+    return [f"{name} ({why})" for name, why in zip(names, whys, strict=True)]
 
 
 def _clashing(found: Found, readable_N: np.ndarray, duplicates: str) -> tuple[np.ndarray, list[str]]:

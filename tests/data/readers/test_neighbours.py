@@ -175,6 +175,17 @@ def test_what_cannot_be_shown_is_said_once_per_reason_before_anything_runs(tmp_p
     assert len(opened(root, bands=[3, 2, 1], white="255")) == 4
 
 
+def test_problems_that_differ_in_numbers_are_said_once(tmp_path: Path) -> None:
+    def write(path: Path, number: int) -> None:
+        Image.fromarray((RAMP_HW / 127.5 - 1 - number / 10).astype(np.float32)).save(f"{path}.tif")
+
+    text = refusal(a_set(tmp_path, write))
+    assert text.startswith(
+        "4 unreadable image(s): cats/0.tif, cats/2.tif, dogs/1.tif and 1 more (pixel values from -1 to"
+    )
+    assert text.count("pixel values from") == 1
+
+
 def test_a_reader_that_is_missing_is_said_and_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
 

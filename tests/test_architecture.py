@@ -38,7 +38,19 @@ FLOORS = {
     "launch": 5,
     "top": 6,
 }
-COMMANDS = {"train", "plan", "compare", "sync", "reproduce", "predict", "export", "features", "cache", "letters"}
+COMMANDS = {
+    "train",
+    "plan",
+    "compare",
+    "confirm",
+    "sync",
+    "reproduce",
+    "predict",
+    "export",
+    "features",
+    "cache",
+    "letters",
+}
 PACKAGES_AS_COMMANDS = {"tl_sweep.data.__main__"}  # python -m tl_sweep.data: the room and the command have one name
 TOP_LEVEL = {"__init__", "textbook", *COMMANDS}
 NEVER = {

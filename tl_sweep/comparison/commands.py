@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from tl_sweep.comparison.model_selection import DEFAULTS, SEEDS, Cell, Values, seed_numbers, seed_of, value_of
 from tl_sweep.config.keys import keys_with
@@ -49,6 +49,11 @@ def adding_seeds(wanted: Mapping[Cell, int]) -> Iterator[str]:
     for cell, count in wanted.items():
         if lacks := [seed for seed in order[:count] if seed not in own[cell]]:
             yield command_of(cell.runs, lacks)
+
+
+def fresh_seeds(known: Iterable[Values], count: int) -> list[Values]:
+    """As these go on, none of them; see ``seed_of``."""
+    return _new_seeds(sorted(set(known), key=seed_numbers), count)
 
 
 def _new_seeds(known: Sequence[Values], count: int) -> list[Values]:

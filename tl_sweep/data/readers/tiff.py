@@ -34,7 +34,7 @@ SIGNED = 2  # of FORMAT
 PREMULTIPLIED, ALPHA = 1, 2  # of EXTRAS: colours are multiplied by it, or not
 MOST_OF_PILLOW = 4  # samples per pixel
 WITHOUT_ALPHA = {"RGBA": 3, "LA": 1}  # colours
-WHICH = "say which one or three are shown, such as data.bands=[3,2,1]"
+WHICH = "say which one or three are shown, such as data.bands="
 
 
 class TiffReader:
@@ -100,9 +100,9 @@ def _spoilt(image: Image.Image, tags: Any, reading: Reading) -> bool:
         return True
     if SIGNED in tags.get(FORMAT, ()) and max(tags.get(BITS, (1,))) <= 8:
         return True
-    if max(tags.get(BITS, (1,))) <= 8 or image.mode in GRAY_DEEP:
+    if max(tags.get(BITS, (1,))) <= 8:
         return False
-    return tags.get(PLANES, 1) != 1 or not is_deep_colour(image)
+    return tags.get(PLANES, 1) != 1 or not (image.mode in GRAY_DEEP or is_deep_colour(image))
 
 
 def _as_stored(picture: StoredPicture, tags: Any, reading: Reading) -> StoredPicture:
@@ -168,7 +168,7 @@ def _shown(page: TiffPage, reading: Reading) -> tuple[np.ndarray, np.ndarray | N
     colours = 3 if photometric == RGB or count == 3 else 1
     transparent = count == colours + 1 and extras[-1:] in ((PREMULTIPLIED,), (ALPHA,))
     if count > colours and photometric != RGB and not transparent:
-        raise ValueError(f"{count} bands: {WHICH}")
+        raise ValueError(f"{count} bands: {WHICH}{'[1]' if count == 2 else '[3,2,1]'}")
     values = values_HWB[..., :3] if colours == 3 else values_HWB[..., 0]
     if count == colours:
         return values, None, ()

@@ -111,7 +111,7 @@ def test_pages_are_counted_and_picked(suffix: str) -> None:
 def test_large_pictures_are_allowed_by_their_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     content = saved(Image.new("L", (100, 50)), "PNG")
-    with pytest.raises(ValueError, match=r"data.max_megapixels=<more> allows it"):
+    with pytest.raises(ValueError, match=r"^0 megapixels are more than .*; data.max_megapixels=1 allows it"):
         read_image(content, ".png", PLAIN)
     assert read_image(content, ".png", Reading(max_megapixels=0.005)).size == (100, 50)
 

@@ -73,10 +73,18 @@ def check_size(width_px: int, height_px: int, reading: Reading) -> None:
     Raises:
         ValueError: more pixels than are allowed.
     """
-    megapixels, most = width_px * height_px / 1e6, reading.max_megapixels or PILLOWS_LIMIT_MPX
-    if megapixels > most:
-        remedy = f"data.max_megapixels={megapixels + 1:.0f} allows it"
-        raise ValueError(f"{width_px} x {height_px} px are more than {most:.0f} megapixels; {remedy}")
+    if width_px * height_px / 1e6 > _most_megapixels(reading):
+        raise too_large(f"{width_px} x {height_px} px", width_px * height_px, reading)
+
+
+def too_large(size: str, pixels: int, reading: Reading) -> ValueError:
+    """The error for a picture of this size, with the key that allows it."""
+    remedy = f"data.max_megapixels={pixels // 1_000_000 + 1} allows it"
+    return ValueError(f"{size} are more than {_most_megapixels(reading):.4g} megapixels; {remedy}")
+
+
+def _most_megapixels(reading: Reading) -> float:
+    return reading.max_megapixels or PILLOWS_LIMIT_MPX
 
 
 def check_page(pages: int, reading: Reading) -> None:

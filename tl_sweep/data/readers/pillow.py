@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from tl_sweep.base.preprocessing import Reading
-from tl_sweep.data.readers.contract import StoredPicture, check_page, check_size
+from tl_sweep.data.readers.contract import StoredPicture, check_page, check_size, too_large
 
 GRAY_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 NO_COLOURS = ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "1")  # their bands are no colours, or not these
@@ -51,7 +52,8 @@ def open_within(content: bytes, reading: Reading) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content))
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{error}; data.max_megapixels=<more> allows it") from error
+        pixels = int(re.findall(r"\d+", str(error))[0])  # it says "Image size (182000000 pixels) exceeds limit of …"
+        raise too_large(f"{pixels / 1e6:.0f} megapixels", pixels, reading) from error
     check_size(*image.size, reading)
     return image
 

@@ -152,3 +152,14 @@ def test_16_bits_at_full_range_have_the_pixels_that_they_had(tmp_path: Path, suf
     assert images.terms == {}
     expected_HW = np.round(values_HW.astype(np.float64) * (255 / 65535)).astype(np.uint8)
     assert (images.decode(np.array([1]), CROP, 1).numpy()[0] == expected_HW).all()
+
+
+def test_pictures_that_older_versions_read_wrongly_are_another_set(tmp_path: Path) -> None:
+    """Their files are the same: kept rows and finished runs of the wrong pixels must not be taken for these."""
+    import tifffile
+
+    for label in "ab":
+        (tmp_path / "planes" / label).mkdir(parents=True)
+        planes = np.random.default_rng(ord(label)).integers(0, 65536, (3, 8, 8), dtype=np.uint16)
+        tifffile.imwrite(tmp_path / "planes" / label / "1.tif", planes, photometric="rgb", planarconfig="separate")
+    assert opened(tmp_path / "planes").terms == {"traits": ["by tifffile"]}

@@ -12,6 +12,7 @@ from tl_sweep.base.preprocessing import Reading
 
 ALPHA_LEFT_OUT = "alpha left out"
 INVERTED = "inverted"
+BY_TIFFFILE = "by tifffile"
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +22,8 @@ class StoredPicture:
     pixels: eight-bit, of any mode of Pillow's, decoded when they are needed; or values (H, W) or (H, W, 3) of more than
     8 bits, upright but for ``orientation``. width_px, height_px: as stored. mode: Pillow's name, or type and number of
     bands. bits: of a value. bands, pages: how many the file has. opacity_HW: uint8, beside values. orientation: as EXIF
-    counts, beside values. traits: what is special about it (``ALPHA_LEFT_OUT``, ``INVERTED``: 0 is stored for white).
+    counts, beside values. traits: what is special about it (``ALPHA_LEFT_OUT``, ``INVERTED``: 0 is
+    stored for white, ``BY_TIFFFILE``: what Pillow alone read otherwise, or not at all).
     """
 
     pixels: Image.Image | np.ndarray

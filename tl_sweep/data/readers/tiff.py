@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tl_sweep.base.preprocessing import Reading
 from tl_sweep.data.readers.contract import (
     ALPHA_LEFT_OUT,
+    BY_TIFFFILE,
     INVERTED,
     MissingPackage,
     StoredPicture,
@@ -151,7 +152,7 @@ def by_tifffile(content: bytes, reading: Reading) -> StoredPicture:
         orientation = page.tags.get(ORIENTATION)
         turn = orientation.value if orientation else 1
     inverted = int(page.photometric) == WHITE_IS_ZERO
-    traits = (*traits, INVERTED) if inverted else traits
+    traits = (BY_TIFFFILE, *traits, *((INVERTED,) if inverted else ()))
     bits = 8 * values.dtype.itemsize
     return StoredPicture(values, width_px, height_px, mode, bits, bands, pages, opacity_HW, turn, traits)
 

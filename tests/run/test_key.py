@@ -289,6 +289,7 @@ def test_a_key_needs_neither_torch_nor_a_store(tmp_path: Path) -> None:
         ({"model": {"weights": None}}, "none lr0.001 e30 resnet_small s0"),
         ({"objective": {"name": "coral"}}, "none coral lr0.001 e30 resnet_small letters s0"),
         ({"freeze": {"pretrained": False}}, "none lr0.001 e30 resnet_small s0"),
+        ({"data": {"fit": "whole"}}, "none lr0.001 e30 whole resnet_small letters s0"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

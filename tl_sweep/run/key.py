@@ -15,7 +15,7 @@ from typing import Any
 
 from tl_sweep.base.secrets import masked
 from tl_sweep.config.keys import default_of, field_paths
-from tl_sweep.config.schema import Config, ObjectiveConfig, flattened, local_path, text_of, to_dict
+from tl_sweep.config.schema import Config, DataConfig, ObjectiveConfig, flattened, local_path, text_of, to_dict
 from tl_sweep.models.catalog import architecture_label
 from tl_sweep.models.weights.files import verified
 from tl_sweep.run.inputs import open_images
@@ -72,7 +72,8 @@ def _given(config: Config) -> dict[str, Any]:
 
 def title(config: Config) -> str:
     """Differing parts first, since MLflow cuts long names: ``early lr0.001 e10 n5 resnet18 imagenet s0`` (e: epochs, n:
-    labels per class, or their share). The objective is named where it is not cross-entropy."""
+    labels per class, or their share). The objective is named where it is not cross-entropy, the fit where it is not
+    crop."""
     lr, data, weights = head_lr_of(config), config.data, config.model.weights
     how = solver_of(config) if lr is None else f"lr{lr:g} e{config.epochs}"
     depth = "" if config.freeze.frozen_stages is None else str(config.freeze.frozen_stages)
@@ -83,6 +84,7 @@ def title(config: Config) -> str:
         None if config.objective.name == ObjectiveConfig.name else config.objective.name,
         how,
         None if labels is None else f"n{labels:g}",
+        None if data.fit == DataConfig.fit else data.fit,
         architecture_label(config.model),
         source,
         f"s{config.seed}",

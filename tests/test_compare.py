@@ -408,6 +408,39 @@ def test_accuracy_is_that_at_the_settings_of_the_other_half(own: Path, tmp_path:
     assert found.test_acc.estimate == pytest.approx(held_out)
 
 
+def labelled(folder: Path, shared: int, of: int = 25) -> None:
+    """As if each seed's labels were so many that all have, and others of its own."""
+    for run_folder in folders_in(folder / "runs"):
+        record = Record(run_folder).summary()
+        assert record is not None
+        ids = [*map(str, range(shared)), *(f"{record.params['seed']}/{n}" for n in range(of - shared))]
+        (run_folder / "split.json").write_text(json.dumps({"train": ids[5:], "val": ids[:5], "test": []}))
+
+
+def test_claims_about_any_labels_are_wider_and_say_so(own: Path, tmp_path: Path) -> None:
+    labelled(own, shared=20)
+    files = Files(None, tmp_path / "weights", tmp_path / "runs")
+    these, other = (
+        study_of(records_in(own), Question("test", any_labels=any_labels), files) for any_labels in (False, True)
+    )
+    assert half_width(other, "none") > 2 * half_width(these, "none")
+    assert row(other, "none").shared_labels == pytest.approx(0.8)
+    assert "on images like the test images, with these labels (95 %" in these.recommendations[0].text
+    assert "with any labels (two seeds here share 80%) (95 %" in other.recommendations[0].text
+    unclear = row(other, "none").vs_baseline
+    assert unclear is not None
+    assert "nor equivalent, for any labels; more labels would tell" in unclear.wording
+
+
+def test_of_seeds_with_the_same_labels_nothing_follows_for_others(own: Path, tmp_path: Path) -> None:
+    labelled(own, shared=25)
+    files = Files(None, tmp_path / "weights", tmp_path / "runs")
+    found = row(study_of(records_in(own), Question("test", any_labels=True), files), "none")
+    assert found.vs_baseline is not None
+    assert found.vs_baseline.wording == "all seeds have the same labels: nothing can be said of other labels"
+    assert (found.test_acc.low, found.test_acc.high) == (0, 1)
+
+
 def test_one_more_network_is_less_sure_than_the_method(made: list[RunRecord], tmp_path: Path) -> None:
     found = study(made, tmp_path)
     for each in found.rows:

@@ -45,6 +45,9 @@ class Arguments:
     run: tuple[str, ...] = argument((), f"only these runs, with commas between. {SPELLINGS}")
     sweep: str = argument("", "only the runs of this sweep: its id, or how it begins, or last")
     margin: float = argument(0.01, "a difference in accuracy that does not matter; 0.01: one point", gt=0, lt=1)
+    labels: str = argument(
+        "these", "what claims are about; any: other labels of the same number, too", choices=("these", "any")
+    )
     format: str = argument("table", "how it is printed", choices=("table", *TEXTS))
     out: Path | None = argument(None, "a file to write it to, instead of printing", suffixes=SUFFIXES)
     page: str | None = argument(
@@ -102,7 +105,8 @@ def compare(arguments: Arguments, filters: Sequence[str]) -> None:
     uri, output_dir = arguments.tracking_uri, local_path(arguments.output_dir)
     style = format_of(arguments.format, arguments.out, default="table")
     runs, what = find_runs(arguments)
-    question = Question(" ".join([what, *filters]), arguments.margin, tuple(filters))
+    title, any_labels = " ".join([what, *filters]), arguments.labels == "any"
+    question = Question(title, arguments.margin, tuple(filters), any_labels)
     study = study_of(filtered(runs, filters), question, Files(uri, local_path(arguments.weights_dir), output_dir))
     if uri is not None:
         study = with_link(study, uri, arguments.tracking_experiment)

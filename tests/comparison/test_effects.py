@@ -236,6 +236,15 @@ def test_held_out_settings_move_the_mean_and_widen_the_seeds_part() -> None:
     assert (other.image_part, other.seed_df) == (effects.image_part, effects.seed_df)
 
 
+def test_beyond_these_labels_by_hand() -> None:
+    effects = effects_of(differences(0))  # 4 seeds
+    assert effects.beyond_these_labels(0.0) == effects
+    assert effects.beyond_these_labels(0.5).seed_part == pytest.approx(5 * effects.seed_part)
+    nothing = effects.beyond_these_labels(1.0)
+    assert (nothing.p_value(), nothing.half_width()) == (1, math.inf)
+    assert bounds(nothing.proportion_interval()) == (0, 1)
+
+
 # --- where there is little to go by
 
 

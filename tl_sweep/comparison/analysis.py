@@ -31,11 +31,12 @@ Speed = Callable[[RunRecord], float]  # images per second at inference of a run'
 @dataclass(frozen=True)
 class Question:
     """What is asked of the runs. margin: a difference in accuracy below which two strategies count as equal. filters:
-    what the runs were picked by."""
+    what the runs were picked by. any_labels: whether claims are to hold for other labels of the same number, too."""
 
     title: str
     margin: float = MARGIN
     filters: tuple[str, ...] = ()
+    any_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def analyse(runs: Iterable[RunRecord], evidence: Evidence, speed: Speed, questio
         cells = choose(members)
         excluded += _incomplete(members, cells)
         missing += [name if is_only else f"{dataset} · {name}" for name in _missing(cells)]
-        rows[dataset] = _rows(dataset, cells, evidence, speed, question.margin)
+        rows[dataset] = _rows(dataset, cells, evidence, speed, question)
     excluded += [Excluded("no finished run", tuple(missing))] if missing else []
     rows = _claimed(rows)
     recommendations: list[Recommendation] = []
@@ -134,9 +135,9 @@ def _missing(cells: Sequence[Cell]) -> Iterator[str]:
                     yield named(backbone, strategy, *source, axes=task)
 
 
-def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, margin: float) -> dict[Cell, Row]:
+def _rows(dataset: str, cells: Sequence[Cell], evidence: Evidence, speed: Speed, question: Question) -> dict[Cell, Row]:
     """A row per cell, in an order that puts what was asked the same together, the best on validation first."""
-    looked = {cell: looked_at(cell, evidence) for cell in cells}
+    looked, margin = {cell: looked_at(cell, evidence, question.any_labels) for cell in cells}, question.margin
     vs_baseline = verdict.against_baseline(looked, evidence, margin)
     families = verdict.families_of(cells).values()
     effects = {cell: one for mine in families for cell, one in accuracies([looked[c] for c in mine], evidence).items()}
@@ -213,6 +214,7 @@ def _row(
         on_front=False,
         kind=cell.kind,
         network_acc=network_acc,
+        shared_labels=looked.shared_labels,
         num_collapsed=looked.collapses.count,
         **_group_counts(runs[0], evidence),
         metrics={name: cell.mean(name) for name in sorted({name for run in runs for name in run.metrics})},

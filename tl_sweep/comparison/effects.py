@@ -154,6 +154,8 @@ class Effects:
         """Of a mean of 0s and 1s: Wilson's, of as many independent images as would have this variance (as in surveys;
         Dean and Pagano 2015). Where all or none are 1, of as many images, or equal groups, as there are."""
         share = min(1.0, max(0.0, self.mean))
+        if math.isinf(self.variance):
+            return Interval(share, 0.0, 1.0)
         spread = share * (1 - share)
         count = spread / self.variance if spread else self.squares.effective_groups
         return score_interval(share, count, self.half_width() / math.sqrt(self.variance))
@@ -176,6 +178,13 @@ class Effects:
         seed_part = self.seed_part * (1 + disagreement / 2)
         return Effects(mean, seed_part, self.seed_df, self.image_part, self.seed_variance, self.squares)
 
+    def beyond_these_labels(self, shared: float) -> Effects:
+        """As if seeds had drawn their labels from all that there could be. shared: the share of labels that two seeds
+        have in common, by which they are alike (Nadeau and Bengio 2003); 1: nothing can be said."""
+        grows = math.inf if shared >= 1 else 1 + self.squares.num_seeds * shared / (1 - shared)
+        seed_part = self.seed_part * grows if self.seed_part else math.inf if grows == math.inf else 0.0
+        return Effects(self.mean, seed_part, self.seed_df, self.image_part, self.seed_variance, self.squares)
+
     def p_value(self, null: float = 0.0) -> float:
         """Two-sided, of a mean equal to ``null``: the level at which the interval just reaches it."""
         return self._level_of(abs(self.mean - null))
@@ -188,7 +197,7 @@ class Effects:
 
     def _level_of(self, distance: float) -> float:
         """At which the interval is as long as ``distance`` to either side."""
-        if distance <= 0:
+        if distance <= 0 or math.isinf(self.variance):
             return 1.0
         if self.half_width(LEAST_P) <= distance:
             return LEAST_P

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -72,6 +74,17 @@ class Evidence:
         if run.name not in self.test_accuracies:
             self.test_accuracies[run.name] = float(self.outcomes(run, "test").correct_N.mean())
         return self.test_accuracies[run.name]
+
+    def shared_labels(self, runs: Sequence[RunRecord]) -> float:
+        """The share of labelled images that two of these runs have in common, in the mean; 1 for a single run.
+
+        Raises:
+            UserError: a run's split is missing.
+        """
+        splits = (json.loads(self.locate(run, SPLIT).read_text()) for run in runs)
+        labelled = [{*split["train"], *split["val"]} for split in splits]
+        both = [len(one & other) / max(len(one), len(other)) for one, other in itertools.combinations(labelled, 2)]
+        return fmean(both) if both else 1.0
 
     def chance(self, run: RunRecord) -> float:
         """Accuracy of the constant answer: the largest class's share of the test images."""
@@ -156,6 +169,7 @@ class Evidence:
         return tuple(_point(epoch, lines) for epoch, lines in sorted(by_epoch.items()))
 
 
+SPLIT = "split.json"
 POINT = {  # its fields, and the metrics that they are means of
     "seconds": Metric.SECONDS_ELAPSED,
     "train_loss": Metric.TRAIN_LOSS,

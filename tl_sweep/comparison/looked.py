@@ -24,7 +24,8 @@ class Looked:
 
     chosen: its runs. held_out: those at the setting that the other half of the seeds chooses; beside seeds on which
     settings were compared, all others, which had no part in the choice. disagreement: see ``HeldOut``. chance: accuracy
-    of the constant answer.
+    of the constant answer. shared_labels: the share of labels that two seeds have in common, where the claim is to hold
+    for other labels, too; else 0.
     """
 
     cell: Cell
@@ -33,9 +34,11 @@ class Looked:
     disagreement: float
     collapses: Collapses
     chance: float
+    shared_labels: float = 0.0
 
 
-def looked_at(cell: Cell, evidence: Evidence) -> Looked:
+def looked_at(cell: Cell, evidence: Evidence, any_labels: bool = False) -> Looked:
+    """any_labels: what is asked is not about training with these labels alone."""
     compared = cell.candidates
     choice = held_out(
         len(cell.chosen.runs),
@@ -53,6 +56,7 @@ def looked_at(cell: Cell, evidence: Evidence) -> Looked:
         choice.disagreement,
         Collapses(len(fallen), len(chosen)),
         chance,
+        evidence.shared_labels(cell.runs) if any_labels else 0.0,
     )
 
 

@@ -203,8 +203,9 @@ def _lengths(cell: Cell) -> set[int]:
 def _one_schedule(dataset: str, rows: Mapping[Cell, Row]) -> Iterator[str]:
     """The baseline converges later than what is pretrained: equal epochs are not a fair comparison alone."""
     single: dict[tuple[str, int], list[str]] = defaultdict(list)
+    baselines = {cell: baseline_of(cell, rows) for cell in rows}
     for cell, row in rows.items():
-        others = [other for other in rows if other is not cell and baseline_of(other, rows) is cell]
+        others = [other for other, baseline in baselines.items() if baseline is cell is not other]
         longest = max((epochs for other in others for epochs in _lengths(other)), default=0)
         if cell.is_baseline and len(_lengths(cell)) == 1 and cell.chosen.epochs <= longest:
             single[cell.runs[0].tags[Tag.STRATEGY], cell.chosen.epochs].append(row.label)

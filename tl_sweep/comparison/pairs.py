@@ -86,7 +86,11 @@ def effects_in(family: Sequence[Pair]) -> Iterator[Effects | None]:
     """Of each pair, with what the whole family says of seeds; None for those with fewer than two."""
     found = moderated([pair.member for pair in family if pair.member is not None])
     for pair in family:
-        yield None if pair.member is None else next(found).held_out(pair.mean, pair.disagreement)
+        if pair.member is None:
+            yield None
+        else:
+            effects = next(found).held_out(pair.mean, pair.disagreement)
+            yield effects.beyond_these_labels(pair.ours.shared_labels)
 
 
 def accuracies(family: Iterable[Looked], evidence: Evidence) -> dict[Cell, Effects]:
@@ -94,7 +98,9 @@ def accuracies(family: Iterable[Looked], evidence: Evidence) -> dict[Cell, Effec
     whole = [looked for looked in family if len(looked.chosen) > 1 and not _are_one(looked, evidence)]
     effects = moderated([_member_of(looked, evidence) for looked in whole])
     return {
-        looked.cell: one.held_out(held_out_mean(looked, list(looked.chosen), evidence), looked.disagreement)
+        looked.cell: one.held_out(
+            held_out_mean(looked, list(looked.chosen), evidence), looked.disagreement
+        ).beyond_these_labels(looked.shared_labels)
         for looked, one in zip(whole, effects, strict=True)
     }
 

@@ -108,7 +108,7 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
     setting = with_rate(advised)
     yield f"Use {advised.backbone} with {options}{f' ({setting})' if setting else ''}."
     yield (
-        f"Expect {percent_text(advised.test_acc.estimate)} on images like the test images "
+        f"Expect {percent_text(advised.test_acc.estimate)} on images like the test images, with {_labels(advised)} "
         f"(95 % interval {_bounds(advised.test_acc)}{_of_one_network(advised)})."
     )
     if advised.vs_baseline is not None:
@@ -121,6 +121,12 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
     elif best.num_seeds < FEWEST_SEEDS:
         yield f"With {_seeds(best)} this compares trained networks, not methods."
     yield from _beside(best, [row for row in rows if row is not advised], rows)
+
+
+def _labels(row: Row) -> str:
+    """What the claim is about; seeds that share most of their labels say little of others."""
+    shared = f"any labels (two seeds here share {row.shared_labels:.0%})"
+    return shared if row.shared_labels else "these labels"
 
 
 def _bounds(interval: Interval) -> str:

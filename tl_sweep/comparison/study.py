@@ -133,7 +133,8 @@ class Row:
     a run lacks one. confusion_KK: rows are labels; counts over all seeds. test_acc: at settings that the other half of
     the seeds chose, without seeds that collapsed (num_collapsed). network_acc: the same, with the interval of one more
     network. num_test_groups, effective_test_groups: of images that belong together, and as how many equal ones they
-    count; the number of images where each is its own; 0 and nan where runs are too old to say.
+    count; the number of images where each is its own; 0 and nan where runs are too old to say. shared_labels: see
+    ``Looked``.
     """
 
     dataset: str
@@ -169,6 +170,7 @@ class Row:
     kind: str = ""
     best_frequency: float = math.nan
     network_acc: Interval = UNKNOWN
+    shared_labels: float = 0.0
     num_collapsed: int = 0
     num_test_groups: int = 0
     effective_test_groups: float = math.nan

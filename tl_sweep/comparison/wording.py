@@ -60,6 +60,8 @@ def _why_untested(pair: Pair, effects: Effects) -> str:
     """Why there is no verdict on methods; empty if there is one."""
     if pair.num_seeds < FEWEST_SEEDS:
         return f"{pair.num_seeds} seeds: no verdict on methods"
+    if pair.ours.shared_labels == 1:
+        return "all seeds have the same labels: nothing can be said of other labels"
     if pair.planned and pair.num_seeds + pair.num_collapsed < pair.planned:
         return f"{pair.num_seeds + pair.num_collapsed} of {pair.planned} planned seeds are there: no verdict before"
     if effects.squares.effective_groups < FEWEST_GROUPS:
@@ -84,6 +86,9 @@ def _on_methods(test: Test, margin: float) -> Comparison:
     if test.p < LEVEL:
         word = "better" if effects.mean > 0 else "worse"
         return _comparison(test, test.p, word, f"{word} than {other}{_collapse_clause(pair, effects)}")
+    if pair.ours.shared_labels:
+        wording = f"neither significantly different from {other} nor equivalent, for any labels; more labels would tell"
+        return _comparison(test, test.p, "inconclusive", wording)
     seen = abs(effects.mean)
     size = needed_sample_size(effects, max(seen, margin - seen), test.tests, _next_level(pair))
     wording = f"neither significantly different from {other} nor equivalent{_needed_clause(size, effects)}"

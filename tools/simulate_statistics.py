@@ -1,6 +1,6 @@
 """How often verdicts hold what they promise, in simulated worlds whose truth is known; ten minutes, one core.
 
-    python tools/simulate_statistics.py [worlds=350] [seed=0] [details=true] [table=docs/statistics.md]
+    python tools/simulate_statistics.py [worlds=1000] [seed=0] [details=true] [table=docs/statistics.md]
 
 The first table has a line per kind of world and promise, with the share of worlds in which it was kept by a plain
 analysis (tools/plain_engine.py) and by this project's, and what that has to be; of the same worlds. A figure that
@@ -28,7 +28,7 @@ from tl_sweep.base.command_line import errors_for_people
 
 @dataclass(frozen=True)
 class Arguments:
-    worlds: int = argument(350, "of each kind", ge=1)
+    worlds: int = argument(1000, "of each kind", ge=1)
     seed: int = argument(0, "of all of them")
     details: bool = argument(True, "the detailed tables, too")
     table: Path | None = argument(None, "the document whose tables are written anew; null: none")

@@ -111,7 +111,7 @@ TEST_ACC = Column(
     "test_acc_estimate",
     "test accuracy",
     "%",
-    "on the test images, with its 95 % interval over seeds and images",
+    "on the test images, at settings that other seeds chose; 95 % interval over seeds and images",
     lambda row: row.test_acc.estimate,
     formats.one_digit,
     scale=100,

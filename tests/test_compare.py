@@ -408,6 +408,29 @@ def test_accuracy_is_that_at_the_settings_of_the_other_half(own: Path, tmp_path:
     assert found.test_acc.estimate == pytest.approx(held_out)
 
 
+def test_where_every_seed_collapsed_at_one_setting_or_another_what_was_chosen_counts(own: Path, tmp_path: Path) -> None:
+    """Each half chooses a setting at which the other half's seeds collapse, but for one, which collapsed as chosen."""
+    first = only(records_in(own), freeze__name="none", data__shots="25")
+    runs = [*first, *(as_if(run, optim__lr_scale="10.0") for run in first if run.params["optim.lr_scale"] == "1.0")]
+    runs += [as_if(run, seed="3", data__subset_seed="3") for run in runs if run.params["seed"] == "0"]
+    best = {
+        "1.0": {"0": 0.9, "1": 0.1, "2": 0.1, "3": 0.9},
+        "3.0": {"0": 0.6, "1": 0.7, "2": 0.6, "3": 0.05},
+        "10.0": {"0": 0.05, "1": 0.55, "2": 0.05, "3": 0.55},
+    }
+    found = study(
+        [
+            replace(run, metrics=run.metrics | {"best/val_acc": best[run.params["optim.lr_scale"]][run.params["seed"]]})
+            for run in runs
+        ],
+        tmp_path,
+    )
+    none = row(found, "none")
+    assert (dict(none.setting), none.num_seeds) == ({"optim.lr_scale": "1.0"}, 4)
+    assert none.num_collapsed == 2
+    assert math.isfinite(none.test_acc.low)
+
+
 def labelled(folder: Path, shared: int, of: int = 25) -> None:
     """As if each seed's labels were so many that all have, and others of its own."""
     for run_folder in folders_in(folder / "runs"):

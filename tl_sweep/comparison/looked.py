@@ -48,7 +48,9 @@ def looked_at(cell: Cell, evidence: Evidence, any_labels: bool = False) -> Looke
     others = (compared[k].runs[place] for place, k in enumerate(choice.by_seed))
     looked = chosen | {seed_of(run): run for run in others}
     chance = evidence.chance(cell.runs[0])
-    fallen = {seed for runs in (chosen, looked) for seed in _collapsed(runs, evidence, chance)}
+    fallen = {*_collapsed(chosen, evidence, chance)}
+    more = fallen | {*_collapsed(looked, evidence, chance)}
+    fallen = more if len(more) < len(chosen) else fallen  # of what was chosen, the best seed is always left
     return Looked(
         cell,
         {seed: run for seed, run in chosen.items() if seed not in fallen},

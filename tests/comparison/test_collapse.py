@@ -45,6 +45,20 @@ def test_break_even_by_hand() -> None:
     assert 0.2 < expected < 0.25
 
 
+@pytest.mark.parametrize("accuracy", [0.7, 0.75, 0.8])
+def test_what_is_no_better_than_the_constant_answer_loses_nothing_by_collapsing(accuracy: float) -> None:
+    effects = effects_of(np.repeat([[0.2], [0.2], [0.2]], 500, axis=1))
+    assert break_even(effects, accuracy, chance=0.75) == 1
+    assert is_better_all_counted(effects, accuracy, 0.75, Collapses(0, 3))
+
+
+@pytest.mark.parametrize("accuracy", [0.5, 0.9])
+def test_a_lead_that_is_not_significant_breaks_even_nowhere(accuracy: float) -> None:
+    effects = effects_of(np.repeat([[0.2], [0.0], [-0.1]], 500, axis=1))
+    assert break_even(effects, accuracy, chance=0.75) == 0
+    assert not is_better_all_counted(effects, accuracy, 0.75, Collapses(0, 1000))
+
+
 @pytest.mark.parametrize(("runs", "told"), [(5, False), (30, True)])
 def test_better_with_collapses_counted_takes_many_clean_runs(runs: int, told: bool) -> None:
     effects = effects_of(np.repeat([[0.2], [0.2], [0.2]], 500, axis=1))

@@ -43,9 +43,13 @@ class Collapses:
 def break_even(effects: Effects, accuracy: float, chance: float) -> float:
     """Up to which share of collapsing seeds a lead of the others still makes their method the better one.
 
-    accuracy: of its seeds that do not collapse. Below 0 where the lead is not significant.
+    accuracy: of its seeds that do not collapse. 0 where the lead is not significant; 1 where a seed that collapses loses
+    less than the lead.
     """
-    return (effects.mean - effects.half_width()) / (accuracy - chance)
+    lead, loss = effects.mean - effects.half_width(), accuracy - chance
+    if lead <= 0:
+        return 0.0
+    return 1.0 if lead >= loss else lead / loss
 
 
 def is_better_all_counted(effects: Effects, accuracy: float, chance: float, collapses: Collapses) -> bool:

@@ -43,8 +43,8 @@ class Collapses:
 def break_even(effects: Effects, accuracy: float, chance: float) -> float:
     """Up to which share of collapsing seeds a lead of the others still makes their method the better one.
 
-    accuracy: of its seeds that do not collapse. 0 where the lead is not significant; 1 where a seed that collapses loses
-    less than the lead.
+    accuracy: of its seeds that do not collapse. 0 where the lead is not significant; 1 where a seed that collapses
+    loses less than the lead.
     """
     lead, loss = effects.mean - effects.half_width(), accuracy - chance
     if lead <= 0:

@@ -187,7 +187,7 @@ def test_training_copies_of_test_images_are_left_out_and_listed() -> None:
     assert parts.test.tolist() == list(range(14, 20))
     assert not {0, 1} & {*parts.train, *parts.val}
     assert len(parts.notes) == 1
-    assert parts.notes[0].startswith("2 image(s) left out: identical to one in the source's own")
+    assert parts.notes[0].startswith("2 image(s) left out: the same picture as one in the source's own")
     assert parts.notes[0].endswith("image0, image1")
 
 

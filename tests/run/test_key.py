@@ -60,6 +60,7 @@ MATTERS: dict[str, Any] = {
     "data.flips": "both",
     "data.duplicates": "refuse",
     "data.group": "writer",
+    "data.near_duplicates": "drop",
     "data.test_group": ["north"],
     "data.label_level": 1,
     "data.label_pattern": "(cat|dog)",

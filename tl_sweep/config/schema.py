@@ -196,6 +196,12 @@ class DataConfig:
         asks="images",
     )
     duplicates: str = key("drop", "identical files in different classes", choices=("drop", "refuse"))
+    near_duplicates: str = key(
+        "group",
+        "files that show one picture: group keeps them in one split, drop keeps one of them, ignore looks for none",
+        choices=("group", "drop", "ignore"),
+        since=2,
+    )
     group: str | None = key(
         None, "keeps a patient or site in one split: a column of metadata.csv, or a regular expression on the path"
     )

@@ -25,6 +25,7 @@ from tl_sweep.base.errors import UserError
 from tl_sweep.base.file_state import state_of
 from tl_sweep.base.preprocessing import PLAIN, Reading
 from tl_sweep.data.fit import to_rgb
+from tl_sweep.data.likeness import SMALL_PX, small
 from tl_sweep.data.readers.contract import MissingPackage, StoredPicture
 from tl_sweep.data.readers.registry import read_picture
 from tl_sweep.data.readers.shades import eight_bit
@@ -32,7 +33,7 @@ from tl_sweep.data.readers.shades import eight_bit
 HASH_BYTES = 16
 LOCK_TIMEOUT_S = 60
 CHUNK = 64  # files that a thread takes at a time: handing each over costs a third of looking at a small one
-TABLE = "contents_3"  # its number is raised where another look at a file finds more, or something else
+TABLE = "contents_4"  # its number is raised where another look at a file finds more, or something else
 SCHEMA = (
     f"CREATE TABLE IF NOT EXISTS {TABLE}"
     "(path TEXT, reading TEXT, size INT, mtime_ns INT, ctime_ns INT, inode INT, hash BLOB, problem TEXT, facts TEXT,"
@@ -40,6 +41,9 @@ SCHEMA = (
 )
 TURNED_OR_CLEAR = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "transparency")  # of Image.info
 WHERE = "path=? AND reading=? AND size=? AND mtime_ns=? AND ctime_ns=? AND inode=?"
+TwinPair = tuple[int, int, str]  # two places in a set, and how alike they are
+TWINS = "twins_1"  # of whole sets of contents
+TWINS_SCHEMA = f"CREATE TABLE IF NOT EXISTS {TWINS}(contents BLOB PRIMARY KEY, pairs TEXT) WITHOUT ROWID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Facts:
     [0, 1], at a reduced size. bits: of a value. low, high: the smallest and the largest value, of more than eight bits.
     floating: its values are floats. bands, pages: how many the file has. traits: what is special
     about it (tl_sweep.data.readers.contract).
+    small: by which pictures that are alike are found (``tl_sweep.data.likeness``).
     """
 
     width_px: int
@@ -63,6 +68,7 @@ class Facts:
     floating: bool = False
     bands: int = 3
     pages: int = 1
+    small: str = ""
     traits: tuple[str, ...] = ()
 
 
@@ -101,16 +107,17 @@ def examine(path: Path, reading: Reading = PLAIN) -> FileRecord:
 
 
 def _facts(picture: StoredPicture, reading: Reading) -> Facts:
-    """A look at the whole picture, a JPEG at an eighth of its size."""
+    """A look at the whole picture, a large JPEG at an eighth of its size."""
     with eight_bit(picture, reading) as image:
-        image.draft(None, (1, 1))
-        gray_HW = np.asarray(_plain(image).convert("L"))
-    stored = (picture.width_px, picture.height_px, picture.mode, *_mean_and_deviation(gray_HW))
-    if isinstance(picture.pixels, Image.Image):
-        return Facts(*stored, bands=picture.bands, pages=picture.pages, traits=picture.traits)
-    low, high = float(picture.pixels.min()), float(picture.pixels.max())
-    floating = bool(np.issubdtype(picture.pixels.dtype, np.floating))
-    return Facts(*stored, picture.bits, low, high, floating, picture.bands, picture.pages, picture.traits)
+        image.draft(None, (2 * SMALL_PX, 2 * SMALL_PX))
+        gray = _plain(image).convert("L")
+    stored = (picture.width_px, picture.height_px, picture.mode, *_mean_and_deviation(np.asarray(gray)))
+    others: dict[str, Any] = {"bands": picture.bands, "pages": picture.pages, "traits": picture.traits}
+    if not isinstance(picture.pixels, Image.Image):
+        low, high = float(picture.pixels.min()), float(picture.pixels.max())
+        floating = bool(np.issubdtype(picture.pixels.dtype, np.floating))
+        others |= {"bits": picture.bits, "low": low, "high": high, "floating": floating}
+    return Facts(*stored, small=small(gray), **others)
 
 
 def _mean_and_deviation(gray_HW: np.ndarray) -> tuple[float, float]:
@@ -149,6 +156,22 @@ def scan(
         memory.executemany(f"INSERT OR REPLACE INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", lasting)
         memory.commit()
     return [record or examined[index] for index, record in enumerate(records)]
+
+
+def twins_of(contents: bytes, find: Callable[[], list[TwinPair]], data_dir: Path) -> list[TwinPair]:
+    """What ``find`` says of a set of files; what was said of these contents once is remembered.
+
+    Raises:
+        UserError: what was found cannot be kept.
+    """
+    with _memory(data_dir) as memory:
+        row = memory.execute(f"SELECT pairs FROM {TWINS} WHERE contents=?", (contents,)).fetchone()
+        if row:
+            return [(one, other, kind) for one, other, kind in json.loads(row[0])]
+        found = find()
+        memory.execute(f"INSERT OR REPLACE INTO {TWINS} VALUES (?, ?)", (contents, json.dumps(found)))
+        memory.commit()
+    return found
 
 
 def _recall(memory: sqlite3.Connection, key: tuple[str, str, int, int, int, int]) -> FileRecord | None:
@@ -193,6 +216,7 @@ def _memory(data_dir: Path) -> Iterator[sqlite3.Connection]:
         data_dir.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(file, timeout=LOCK_TIMEOUT_S)) as memory:
             memory.execute(SCHEMA)
+            memory.execute(TWINS_SCHEMA)
             yield memory
     except (sqlite3.Error, OSError) as error:
         raise UserError(f"cannot keep file records in {file}: {error}; choose another weights.dir") from error

@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +75,8 @@ class ImageSet:
 
     labels_N: int64. hashes_N: uint8 (N, 16), of the content. ids: relative path, or ``digits/0017``.
     own_split_N: ``train``, ``val``, ``test`` as the source says, else empty. groups_N: whatever must stay in one split.
-    notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents, labels and groups.
+    notes: everything that was left out, and imbalance, for the log. fingerprint: of ids, contents, labels, groups and
+    twins.
     labels_from, left_out, unlabelled, facts, reading, terms: as the source found them (``Found``); facts of these.
     twin_pairs: two images that are the same picture, and how alike they are (``identical pixels``, ``near-identical``).
     """
@@ -100,6 +101,41 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def fingerprinted(self) -> ImageSet:
+        """The same, with a fingerprint of what it is now."""
+        digest = hashlib.blake2b("\0".join(self.class_names).encode(), digest_size=16)
+        if self.terms:
+            digest.update(json.dumps(dict(self.terms), sort_keys=True).encode())
+        for index in range(len(self)):
+            digest.update(f"{self.ids[index]}\0{self.labels_N[index]}\0{self.own_split_N[index]}\0".encode())
+            digest.update(self.hashes_N[index].tobytes())
+            if self.groups_N is not None:
+                digest.update(f"\0{self.groups_N[index]}".encode())
+        for one, other, _ in self.twin_pairs:
+            digest.update(f"\0{self.ids[one]}\0{self.ids[other]}".encode())
+        return replace(self, fingerprint=digest.hexdigest())
+
+    def without(self, gone_N: np.ndarray, note: str) -> ImageSet:
+        """The others, and a note of why these are gone."""
+        kept = np.flatnonzero(~gone_N)
+        place_N, open_image = np.cumsum(~gone_N) - 1, self.open_image
+        return replace(
+            self,
+            labels_N=self.labels_N[kept],
+            hashes_N=self.hashes_N[kept],
+            ids=tuple(self.ids[index] for index in kept),
+            own_split_N=self.own_split_N[kept],
+            groups_N=None if self.groups_N is None else self.groups_N[kept],
+            notes=(*self.notes, note),
+            open_image=lambda index: open_image(int(kept[index])),
+            facts=tuple(self.facts[index] for index in kept) if self.facts else (),
+            twin_pairs=tuple(
+                (int(place_N[one]), int(place_N[other]), kind)
+                for one, other, kind in self.twin_pairs
+                if not (gone_N[one] or gone_N[other])
+            ),
+        ).fingerprinted()
 
     def decode(self, indices_B: np.ndarray, preprocessing: Preprocessing, num_workers: int) -> torch.Tensor:
         """Decoded images, uint8 (B, 3, W, W) on the CPU.
@@ -151,7 +187,7 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
         own_split_N=found.splits_N[kept],
         groups_N=None if groups_N is None else groups_N[kept],
         notes=(*notes, *_imbalance(found.class_names, labels_N)),
-        fingerprint=_fingerprint(found, kept, groups_N),
+        fingerprint="",
         open_image=lambda index: found.open_image(int(kept[index])),
         labels_from=found.labels_from,
         left_out=found.left_out,
@@ -159,7 +195,7 @@ def check(name: str, found: Found, groups_N: np.ndarray | None, skip_unreadable:
         facts=tuple(found.facts[index] for index in kept) if found.facts else (),
         reading=found.reading,
         terms=found.terms,
-    )
+    ).fingerprinted()
 
 
 def check_classes(name: str, class_names: Sequence[str], labels_N: np.ndarray, notes: Sequence[str] = ()) -> None:
@@ -237,15 +273,3 @@ def _imbalance(class_names: Sequence[str], labels_N: np.ndarray) -> list[str]:
         share = f"{most} of {len(labels_N)} are one class; a constant answer gives {100 * most / len(labels_N):.0f} %"
         notes.append(f"{share} accuracy")
     return notes
-
-
-def _fingerprint(found: Found, kept: np.ndarray, groups_N: np.ndarray | None) -> str:
-    digest = hashlib.blake2b("\0".join(found.class_names).encode(), digest_size=16)
-    if found.terms:
-        digest.update(json.dumps(dict(found.terms), sort_keys=True).encode())
-    for index in kept:
-        digest.update(f"{found.ids[index]}\0{found.labels_N[index]}\0{found.splits_N[index]}\0".encode())
-        digest.update(found.hashes_N[index].tobytes())
-        if groups_N is not None:
-            digest.update(f"\0{groups_N[index]}".encode())
-    return digest.hexdigest()

@@ -58,18 +58,26 @@ def split(images: ImageSet, config: DataConfig) -> Splits:
 
 
 def _groups(images: ImageSet) -> np.ndarray:
-    """The group of each image: connected by equal content or equal ``data.group``."""
+    """The group of each image: connected by equal content, as twins, or by equal ``data.group``."""
     _, same_N = np.unique(images.hashes_N, axis=0, return_inverse=True)
     same_N = same_N.reshape(-1)
-    if images.groups_N is None:
+    if images.groups_N is None and not images.twin_pairs:
         return same_N
+    names_N = np.arange(len(images)) if images.groups_N is None else images.groups_N
+    _, group_N = np.unique(names_N, return_inverse=True)
+    members = np.column_stack([same_N, same_N.max() + 1 + group_N])
+    twins = [(same_N[one], same_N[other]) for one, other, _ in images.twin_pairs]
+    return connected(same_N.max() + group_N.max() + 2, [*members.tolist(), *twins])[same_N]
+
+
+def connected(count: int, pairs: Sequence[Sequence[int]]) -> np.ndarray:
+    """(count,) the number of the component that each of ``count`` things is in, things of a pair being in one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    _, group_N = np.unique(images.groups_N, return_inverse=True)
-    nodes = same_N.max() + group_N.max() + 2
-    edges = coo_array((np.ones(len(same_N)), (same_N, same_N.max() + 1 + group_N)), shape=(nodes, nodes))
-    return connected_components(edges, directed=False)[1][same_N]
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    edges = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    return connected_components(edges, directed=False)[1]
 
 
 def _first_ids(ids: Sequence[str], groups_N: np.ndarray) -> tuple[str, ...]:
@@ -112,7 +120,7 @@ def _without_leaks(images: ImageSet, own_N: np.ndarray, groups_N: np.ndarray) ->
         own_N[mine_N & taken_N] = LEAK
         taken_N |= np.isin(groups_N, groups_N[mine_N])
     leaks = [images.ids[index] for index in np.flatnonzero(own_N == LEAK)]
-    what = "image(s) left out: identical to one in the source's own validation or test split, or of the same group"
+    what = "image(s) left out: the same picture as one in the source's own validation or test split, or of its group"
     return own_N, [f"{len(leaks)} {what}: {', '.join(leaks)}"] if leaks else []
 
 
@@ -210,6 +218,7 @@ def _check(images: ImageSet, own_N: np.ndarray, parts: Sequence[np.ndarray]) -> 
                 short.append(f"class {images.class_names[label]!r} ({sizes_K[label]} images) has none for {name}")
     if short:
         alike = ", different and of different groups" if images.groups_N is not None else ", different ones"
+        alike += ", or part twins by data.near_duplicates=ignore" if images.twin_pairs else ""
         raise UserError(f"data={images.name}: too few images to split: {listing(short)}; add images{alike}")
     return notes
 

@@ -37,7 +37,9 @@ def a_set(root: Path, write: Callable[[Path, int], None]) -> Path:
 
 
 def opened(root: Path, **options: Any) -> ImageSet:
-    return open_data(DataConfig(name="image_folder", root=str(root), **options), root.parent / "memory")
+    """Both classes hold nearly the same pictures."""
+    config = DataConfig(name="image_folder", root=str(root), near_duplicates="ignore", **options)
+    return open_data(config, root.parent / "memory")
 
 
 def decoded(images: ImageSet) -> np.ndarray:

@@ -12,6 +12,7 @@ from tl_sweep.data.groups import read_groups
 from tl_sweep.data.imageset import ImageSet, check
 from tl_sweep.data.reading import note_on_fit
 from tl_sweep.data.sources.contract import DataSource
+from tl_sweep.data.twins import settle
 
 SOURCES: Registry[DataSource[Any]] = Registry(
     "data.name",
@@ -41,4 +42,5 @@ def open_data(config: DataConfig, data_dir: Path) -> ImageSet:
     found = SOURCES[config.name].find(config, data_dir)
     groups_N = read_groups(config.group, found.ids, config.root) if config.group else found.groups_N
     images = check(config.name, found, groups_N, config.skip_unreadable, config.duplicates)
+    images = settle(images, config.near_duplicates, config.duplicates, data_dir)
     return replace(images, notes=(*images.notes, *note_on_fit(config.fit, images.facts)))

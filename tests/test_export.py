@@ -354,7 +354,7 @@ def test_a_run_starts_from_another_without_a_store(small_run: Recorded, tmp_path
 
 
 def test_the_key_of_a_run_that_starts_from_another_is_what_it_was(small_run: Recorded, tmp_path: Path) -> None:
-    named = config_in(tmp_path, small_run.uri, model={"weights": f"run:{'0123' * 8}"})
+    named = config_in(tmp_path, small_run.uri, model={"weights": f"run:{'0123' * 8}"}, data={"image_size": 32})
     assert key_of(start_in_full(named)) == "5a6b3642db3c5d9f"
     begun = config_in(tmp_path, small_run.uri, model={"weights": f"run:{small_run.run_id[:9]}"})
     in_full = config_in(tmp_path, small_run.uri, model={"weights": f"run:{small_run.run_id}"})

@@ -23,7 +23,7 @@ from tl_sweep.tracking.record import folders_in
 from tl_sweep.tracking.store import runs_of_sweep
 
 Sweep = Callable[..., Answer]
-TINY = ("model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
+TINY = ("model.weights=null", "data.image_size=16", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
 
 
 @pytest.fixture
@@ -258,3 +258,16 @@ def test_a_slip_in_a_plan_is_answered_as_in_a_sweep(command: Sweep) -> None:
     answer = command(plan.main, "freeze=eraly")
     assert answer.code == 1
     assert answer.err.startswith("error: freeze=eraly: no such option; did you mean 'early'?")
+
+
+def test_plan_tells_what_it_does(command: Sweep) -> None:
+    for word in ("--help", "-h"):
+        answer = command(plan.main, word)
+        assert (answer.code, answer.err) == (0, "")
+        assert answer.out == f"{plan.__doc__}\n"
+
+
+def test_jobs_is_true_or_false(command: Sweep) -> None:
+    answer = command(plan.main, *TINY, "freeze=all", "jobs=yes")
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == "error: jobs=yes: allowed: true, false\n"

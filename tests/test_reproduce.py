@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -83,3 +83,19 @@ def test_a_run_that_did_not_finish_cannot_be_reproduced(command: Command, small_
     answer = command(reproduce.main, "run=0123")
     assert answer.code == 1
     assert answer.err.endswith("runs/0123: the run did not finish: there is nothing to compare with\n")
+
+
+@pytest.fixture
+def without_folder(small_run: Recorded, tmp_path: Path) -> Iterator[Recorded]:
+    """A run whose folder is gone: the store alone has it."""
+    small_run.folder.rename(tmp_path / "away")
+    yield small_run
+    (tmp_path / "away").rename(small_run.folder)
+
+
+def test_a_run_without_its_folder_is_reproduced_from_the_store(command: Command, without_folder: Recorded) -> None:
+    words = (f"run={without_folder.run_id}", f"tracking.uri={without_folder.uri}")
+    answer = command(reproduce.main, *words)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[-1] == f"{without_folder.run_id}: reproduced, every metric is equal"
+    assert not without_folder.folder.exists()

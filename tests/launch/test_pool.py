@@ -282,7 +282,8 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list
         slurm_launcher.SlurmEngine, "_queued", lambda engine: {job.job_id for job in submitted if not job.done()}
     )
     monkeypatch.setattr(slurm_launcher, "_state_of", lambda job_id: "FAILED")
-    monkeypatch.setattr(slurm_launcher, "ASK_EVERY_S", 0.5)
+    monkeypatch.setattr(slurm_launcher, "ASK_EVERY_S", 0.2)
+    monkeypatch.setattr(slurm_launcher, "LOOK_EVERY_S", 0.05)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests" / "support"), str(ROOT)]))
 
     def launch(specs: list[JobSpec], **settings: Any) -> list[JobReturn]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tl_sweep.run.figures import confusion_shown, draw_confusion, draw_curves
@@ -49,7 +50,29 @@ def test_the_curves_draw_what_the_run_wrote(tmp_path: Path, monkeypatch: pytest.
     ]
     drawn, plot = [], Axes.plot
     monkeypatch.setattr(Axes, "plot", lambda axes, x, y, **how: drawn.append((x, y)) or plot(axes, x, y, **how))
-    draw_curves(records, tmp_path / "curves.png")
+    draw_curves(records, tmp_path / "curves.png", "cross_entropy")
     assert drawn == [((1, 2), (2.0, 1.0)), ((1, 2), (2.5, 1.5)), ((1, 2), (0.1, 0.3)), ((1, 2), (0.2, 0.4))]
     with Image.open(tmp_path / "curves.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (640, 240))
+
+
+@pytest.mark.parametrize(
+    ("objective", "quantity", "lines"),
+    [
+        ("cross_entropy", "cross-entropy (nats)", ["train", "val"]),
+        ("auxiliary", "loss", ["train: auxiliary", "val: cross-entropy (nats)"]),
+    ],
+)
+def test_a_loss_is_called_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, quantity: str, lines: list[str]
+) -> None:
+    records = [{"step": 0, "train/loss": 2.0, "train/acc": 0.1, "val/loss": 2.5, "val/acc": 0.2}]
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **how: drawn.append(figure))
+    draw_curves(records, tmp_path / "curves.png", objective)
+    (figure,) = drawn
+    loss, accuracy = figure.axes
+    assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", quantity)
+    assert [text.get_text() for text in loss.get_legend().get_texts()] == lines
+    assert (accuracy.get_xlabel(), accuracy.get_ylabel()) == ("epoch", "accuracy")
+    assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["train", "val"]

@@ -74,9 +74,9 @@ def accuracy(config: Config) -> float:
 
 
 def test_features_of_letters_read_digits_and_random_ones_do_not(make_config: MakeConfig) -> None:
-    options = {"freeze": "all", "augment": "none"}
-    learnt = accuracy(make_config(options, model={"weights": "letters"}, data={"shots": 10}))
-    random = accuracy(make_config(options, model={"weights": None}, data={"shots": 10}))
+    options, data = {"freeze": "all", "augment": "none"}, {"image_size": 32, "shots": 10}
+    learnt = accuracy(make_config(options, model={"weights": "letters"}, data=data))
+    random = accuracy(make_config(options, model={"weights": None}, data=data))
     assert learnt > 0.8
     assert learnt > random + 0.1
 

@@ -16,11 +16,11 @@ ASSETS = ROOT.parent / "shared" / "assets"
 
 
 def config_in(folder: Path, uri: str | None, options: dict[str, str] | None = None, **values: Any) -> Config:
-    """Five labelled digits per class at 32 px on our small net from random weights; options by group, values nested."""
+    """Five labelled digits per class at 16 px on our small net from random weights; options by group, values nested."""
     chosen = {"model": "resnet_small", "freeze": "none", "optim": "auto", "data": "digits", "augment": "light"}
     base = {
         "model": {"weights": None},
-        "data": {"shots": 5},
+        "data": {"image_size": 16, "shots": 5},
         "epochs": 2,
         "threads": 1,
         "num_workers": 1,

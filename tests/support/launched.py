@@ -8,7 +8,6 @@ import sys
 import time
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
 from tl_sweep.base.errors import UserError
@@ -18,6 +17,8 @@ from tl_sweep.run.progress import Epoch, progress_log
 def tell_surroundings(node: DictConfig) -> dict[str, object]:
     names = ("CUDA_VISIBLE_DEVICES", "COLOUR", "SHAPE")
     known = {name: os.environ.get(name) for name in names}
+    import torch  # the others start sooner without
+
     return {
         **known,
         "threads": torch.get_num_threads(),

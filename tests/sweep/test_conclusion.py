@@ -16,7 +16,15 @@ from tl_sweep.sweep.conclusion import study_of, sync_command
 from tl_sweep.tracking.record import Record, folders_in
 from tl_sweep.train import main
 
-TINY = ("hydra/launcher=basic", "epochs=1", "threads=1", "num_workers=1", "tracking.uri=null", "data.shots=2,3")
+TINY = (
+    "hydra/launcher=basic",
+    "epochs=1",
+    "threads=1",
+    "num_workers=1",
+    "tracking.uri=null",
+    "data.image_size=16",
+    "data.shots=2,3",
+)
 OWN = """
 name: from_nothing
 phases: [{frozen: "0"}]

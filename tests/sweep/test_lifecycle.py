@@ -37,7 +37,15 @@ from tl_sweep.tracking.store import RunRecord, experiment_id, recorded_runs, run
 from tl_sweep.train import main
 
 Command = Callable[..., Answer]
-TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=1", "threads=1", "num_workers=1")
+TINY = (
+    "hydra/launcher=basic",
+    "model.weights=null",
+    "data.image_size=16",
+    "data.shots=2",
+    "epochs=1",
+    "threads=1",
+    "num_workers=1",
+)
 SWEEPS = {"quickstart": 120, "depth": 12, "grid": 189, "shots": 144}  # jobs of each file in conf/sweep
 
 
@@ -263,7 +271,7 @@ def test_missing_weights_are_all_named_before_the_first_job(command: Command, of
 
 @pytest.mark.usefixtures("offline")
 def test_the_baseline_alone_needs_no_weights(command: Command) -> None:
-    words = [word for word in TINY if not word.startswith("model.weights")]
+    words = [word for word in TINY if not word.startswith(("model.weights", "data.image_size"))]
     answer = command(main, "-m", "model=squeezenet1_1", "freeze=scratch", "seed=0", "tracking.uri=null", *words)
     assert (answer.code, answer.err) == (0, "")
     assert "1 of 1 jobs finished" in answer.out

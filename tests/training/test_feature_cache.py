@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,13 @@ import torch
 from commands import Answer, record
 from configs import assembled, merged
 from safetensors.torch import load_file, save_file
+from small_swin import SmallSwin
 
 from tl_sweep import cache, features
 from tl_sweep.array_store.segments import StoreFull
 from tl_sweep.array_store.store import RowStore
 from tl_sweep.config.schema import Config
+from tl_sweep.models.sources.contract import BACKBONE_SOURCES
 from tl_sweep.models.stages import StagedModel
 from tl_sweep.run.assemble import open_array_store
 from tl_sweep.sweep.jobs import reuse_order
@@ -34,10 +36,14 @@ from tl_sweep.training.prefix import CHUNK, Prefix
 MakeConfig = Callable[..., Config]
 FROZEN = ["all", "early", "lp_ft", "gradual", "depth"]
 MOVING = ["none", "scratch", "bn_only"]
-# a net with BatchNorm, one without, a transformer; every strategy that freezes; one view and several
-NETS = ["resnet_small", "squeezenet1_1", "swin_t"]
+# a net with BatchNorm, one without, a transformer and a small one; every strategy that freezes; one view and several
+NETS = {"resnet_small": 16, "small_swin": 16, "squeezenet1_1": 32, "swin_t": 32}  # and their images' side in pixels
 EQUAL = [(net, strategy, views) for net in NETS for strategy in FROZEN for views in (1, 3)]
-QUICK = {*(("resnet_small", strategy, 3) for strategy in FROZEN), ("squeezenet1_1", "all", 1), ("swin_t", "all", 1)}
+QUICK = {
+    *(("resnet_small", strategy, 3) for strategy in FROZEN),
+    *(("small_swin", strategy, 1) for strategy in ("all", "early")),
+    ("squeezenet1_1", "all", 1),
+}
 
 
 Numbers = tuple[dict[str, torch.Tensor], torch.Tensor, Usage]
@@ -96,15 +102,24 @@ def chunks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return calls
 
 
+@pytest.fixture(autouse=True, scope="module")
+def small_swin() -> Iterator[None]:
+    BACKBONE_SOURCES.register("small_swin", SmallSwin())
+    yield
+    BACKBONE_SOURCES.unregister("small_swin")
+
+
 @pytest.fixture
 def configured(make_config: MakeConfig, weights_of: Callable[[Config], Path]) -> MakeConfig:
-    """A backbone with a weight file and a strategy with epochs enough for its phases, at 32 px."""
+    """A backbone with a weight file and a strategy with epochs enough for its phases, on small images."""
 
     def make(net: str, strategy: str, **values: Any) -> Config:
         freeze = {"freeze": {"frozen_stages": 2}} if strategy == "depth" else {}
         epochs = {"gradual": 8, "lp_ft": 4}.get(strategy, 3)
-        chosen = {"data": {"image_size": 32, "shots": 5}, "epochs": epochs, "cache": {"enabled": "True"}}
-        config = make_config({"model": net, "freeze": strategy}, **merged(merged(chosen, freeze), values))
+        chosen = {"data": {"image_size": NETS[net], "shots": 5}, "epochs": epochs, "cache": {"enabled": "True"}}
+        named = {"model": {"name": net}} | chosen if net == "small_swin" else chosen
+        option = "torchvision" if net == "small_swin" else net
+        config = make_config({"model": option, "freeze": strategy}, **merged(merged(named, freeze), values))
         return replace(config, model=replace(config.model, weights=str(weights_of(config))))
 
     return make
@@ -163,7 +178,7 @@ def test_another_run_on_the_same_images_computes_nothing(configured: MakeConfig,
         {"augment": {"views": 2, "seed": 1}},
         {"augment": {"views": 2, "rotation_deg": 30.0}},
         {"data": {"flips": "both"}},
-        {"data": {"image_size": 40}},
+        {"data": {"image_size": 24}},
         {"model": {"preprocessing": {"mean": [0.5, 0.5, 0.5]}}},
         {"model": {"preprocessing": {"interpolation": "bicubic"}}},
     ],

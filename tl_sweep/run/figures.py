@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tl_sweep.base.confusion import most_confused
+from tl_sweep.config.schema import ObjectiveConfig
 from tl_sweep.tracking.names import Metric
 
 MOST_LABELLED = 40  # with more classes the tick labels would overlap: then those with the most mistakes are shown
@@ -45,16 +46,21 @@ def confusion_shown(counts_KK: np.ndarray) -> tuple[list[int], str]:
     return most_confused(counts_KK, WORST), f"test images: the {WORST} of {num_classes} classes with the most mistakes"
 
 
-def draw_curves(records: list[dict[str, float]], path: Path) -> None:
-    """Loss and accuracy per epoch, from a record per step: ``{"step": 0, "train/loss": …}``."""
+def draw_curves(records: list[dict[str, float]], path: Path, objective: str) -> None:
+    """Loss and accuracy per epoch, from a record per step: ``{"step": 0, "train/loss": …}``.
+
+    objective: name of what training minimised. Validation measures cross-entropy in nats whatever that was.
+    """
     figure = Figure(figsize=(8, 3))
     figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.95, wspace=0.25)
+    is_plain = objective == ObjectiveConfig.name
+    losses = ("train", "val") if is_plain else (f"train: {objective}", "val: cross-entropy (nats)")
     panels = {
-        "cross-entropy (nats)": {"train": Metric.TRAIN_LOSS, "val": Metric.VAL_LOSS},
-        "accuracy": {"train": Metric.TRAIN_ACC, "val": Metric.VAL_ACC},
+        "cross-entropy (nats)" if is_plain else "loss": zip(losses, (Metric.TRAIN_LOSS, Metric.VAL_LOSS), strict=True),
+        "accuracy": (("train", Metric.TRAIN_ACC), ("val", Metric.VAL_ACC)),
     }
     for axes, (quantity, metrics) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-        for split, metric in metrics.items():
+        for split, metric in metrics:
             points = [(record["step"] + 1, record[metric]) for record in records if metric in record]
             axes.plot(*zip(*points, strict=True), marker="." if len(points) < 30 else None, label=split)
         axes.set(xlabel="epoch", ylabel=quantity)

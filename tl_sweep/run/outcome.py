@@ -63,7 +63,7 @@ def test_and_save(folder: Path, config: Config, run: Run, seconds: float) -> Out
         Metric.SECONDS: seconds,
     }
     figures.draw_confusion(confusion_counts(logits_NK, test_labels_N), names, folder / "confusion.png")
-    figures.draw_curves(metric_lines(folder), folder / "curves.png")
+    figures.draw_curves(metric_lines(folder), folder / "curves.png", config.objective.name)
     save_checkpoint(folder, config, names, run.weights, model, setup)
     metrics[Metric.CHECKPOINT_BYTES] = float((folder / TENSORS).stat().st_size)
     frozen = frozen_tensors(model, always_frozen)

@@ -14,7 +14,15 @@ from tl_sweep.sweep.jobs import Job
 from tl_sweep.sweep.schedulers.contract import SCHEDULERS, Evaluate, Result, Scheduler, Trial
 from tl_sweep.tracking.record import Record, folders_in, metric_lines
 
-TINY = ("hydra/launcher=basic", "model.weights=null", "data.shots=2", "epochs=3", "threads=1", "num_workers=1")
+TINY = (
+    "hydra/launcher=basic",
+    "model.weights=null",
+    "data.image_size=16",
+    "data.shots=2",
+    "epochs=3",
+    "threads=1",
+    "num_workers=1",
+)
 QUIET = ("tracking.uri=null", "freeze=none", "seed=0,1")
 PAUSED = "after 1 of 3 epochs (hydra.sweeper.stop_after=1)"
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from commands import Answer
 from configs import assembled
+from matplotlib.axes import Axes
 from objective_contract import ObjectiveContract
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -90,7 +91,16 @@ def test_without_weight_the_network_learns_as_without_it(make_config: MakeConfig
     assert first.metrics["grad_norm/head"] == second.metrics["grad_norm/head"]
 
 
-def test_a_whole_run_by_command(command: Callable[..., Answer], tmp_path: Path) -> None:
+def test_a_whole_run_by_command(
+    command: Callable[..., Answer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: list[str] = []  # what the picture of the curves calls them
+    legend = Axes.legend
+    monkeypatch.setattr(
+        Axes,
+        "legend",
+        lambda axes: [losses.extend(axes.get_legend_handles_labels()[1]), legend(axes)],
+    )
     words = ["model.weights=null", "data.shots=5", "data.image_size=32", "freeze=early", "epochs=2", "threads=1"]
     words += [f"output.dir={tmp_path}/runs", f"cache.dir={tmp_path}/rows", "tracking.uri=null", "num_workers=1"]
     answer = command(main, "objective.name=auxiliary", "+objective.options.weight=0.5", *words)
@@ -98,6 +108,7 @@ def test_a_whole_run_by_command(command: Callable[..., Answer], tmp_path: Path) 
     (folder,) = (path.parent for path in (tmp_path / "runs").glob("*/record.jsonl"))
     assert Record(folder).summary().params["objective.options.weight"] == "0.5"
     assert "train/auxiliary_loss" in metric_lines(folder)[0]
+    assert losses == ["train: auxiliary", "val: cross-entropy (nats)", "train", "val"]
     exported = load_file(folder / "checkpoint.safetensors")
     assert exported
     assert not [name for name in exported if name.startswith("objective")]

@@ -30,7 +30,7 @@ def curves(study: Study, menus: Menus, palette: Palette) -> Chart:
                 "val_acc": VAL_ACC.title,
                 "train_acc": "training accuracy, %",
                 "val_loss": "validation loss, nats",
-                "train_loss": "training loss, nats",
+                "train_loss": "training loss, as the objective counts it",
             },
             "x": {"epoch": "epochs", "seconds": SECONDS.title},
         },

@@ -120,8 +120,9 @@ def test_nothing_unheard_of_is_said_of_a_key() -> None:
         (
             {"asks": "data"},
             [
-                *("data.name", "data.root", "data.split_seed", "data.duplicates", "data.group", "data.test_group"),
-                *("data.label_level", "data.label_pattern", "data.bands", "data.white", "data.page", "data.alpha"),
+                *("data.name", "data.root", "data.split_seed", "data.duplicates", "data.near_duplicates", "data.group"),
+                *("data.test_group", "data.label_level", "data.table", "data.file_column", "data.label_column"),
+                *("data.split_column", "data.label_pattern", "data.bands", "data.white", "data.page", "data.alpha"),
                 *("data.max_megapixels", "data.skip_unreadable"),
             ],
         ),

@@ -63,6 +63,9 @@ MATTERS: dict[str, Any] = {
     "data.near_duplicates": "drop",
     "data.test_group": ["north"],
     "data.label_level": 1,
+    "data.file_column": "file",
+    "data.label_column": "class",
+    "data.split_column": "fold",
     "data.label_pattern": "(cat|dog)",
     "data.fit": "whole",
     "data.bands": [3, 2, 1],
@@ -100,6 +103,7 @@ COMPANY: dict[str, dict[str, Any]] = {
 }
 MATTERS_NOT: dict[str, Any] = {
     "model.sha256": "01234567",  # a check; the weights themselves count
+    "data.table": "/elsewhere/labels.csv",
     "data.root": "/elsewhere",  # the images themselves count
     "data.verify": True,  # how often files are read again
     "cache.enabled": "False",

@@ -211,6 +211,18 @@ class DataConfig:
         "which folder names the class: 1 the first below data.root, -1 the picture's own; null: found out",
         since=2,
     )
+    table: str | None = key(
+        None,
+        "of the pictures and their classes, beside them or above",
+        role="execution",
+        asks="data",
+        path=True,
+        place="inputs",
+        since=2,
+    )
+    file_column: str | None = key(None, "of the table: which picture; null: found out", since=2)
+    label_column: str | None = key(None, "of the table: its class; null: found out", since=2)
+    split_column: str | None = key(None, "of the table: train, val or test; null: found out", since=2)
     label_pattern: str | None = key(
         None, "a regular expression on the path, whose one pair of parentheses is the class", since=2
     )

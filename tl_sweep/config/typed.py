@@ -24,7 +24,7 @@ from tl_sweep.config.quoting import in_shell, quoted
 from tl_sweep.config.schema import ConfigError
 
 GROUPS = ("model", "freeze", "optim", "data", "augment", "sweep")
-OWN_FOLDER = "data=image_folder"  # what ``data.root`` alone means
+OWN_IMAGES = {"data.table": "data=table", "data.root": "data=image_folder"}  # what these alone mean
 WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--cfg", "-c", "--package", "-p")
 WITH_OPTIONAL_VALUE = {"--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"), "-i": ()}
 ALONE = (
@@ -62,8 +62,10 @@ def read_command_line(words: Sequence[str]) -> CommandLine:
     if problems:
         raise ConfigError(problems)
     keys = {_key(word) for word in overrides}
-    if "data.root" in keys and "data" not in keys and not overrides[_place(overrides, "data.root")].endswith("=null"):
-        overrides.insert(0, OWN_FOLDER)
+    given = (key for key in OWN_IMAGES if key in keys and not overrides[_place(overrides, key)].endswith("=null"))
+    own = None if "data" in keys else next(given, None)
+    if own:
+        overrides.insert(0, OWN_IMAGES[own])
     return CommandLine(tuple(flags), tuple(overrides))
 
 

@@ -42,6 +42,7 @@ class LabelledFiles:
     left_out: tuple[LeftOut, ...] = ()
     unlabelled: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    grouped_by: str | None = None
 
 
 def found_files(files: LabelledFiles, data_dir: Path, asked: Reading = PLAIN, verify: bool = False) -> Found:
@@ -64,6 +65,7 @@ def found_files(files: LabelledFiles, data_dir: Path, asked: Reading = PLAIN, ve
         problems={index: record.problem for index, record in enumerate(records) if record.problem},
         notes=(*files.notes, *notes_of(files.left_out), *notes_on_reading(reading, files.ids, facts)),
         groups_N=np.asarray(files.groups) if files.groups else None,
+        grouped_by=files.grouped_by,
         labels_from=files.labels_from,
         left_out=files.left_out,
         unlabelled=files.unlabelled,

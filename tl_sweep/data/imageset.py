@@ -46,10 +46,11 @@ class Found:
     ``train``, ``val`` or ``test``, empty where it is ours to split. hashes_N: uint8 (N, 16), of each image's content
     alone. open_image: the image at an index, anew each time. problems: index to why that image is unreadable. notes:
     what was understood and what was passed over, in words for people. groups_N: what must stay in one split, where the
-    source knows it; a ``data.group`` comes before. labels_from: where labels came from, for people; empty: they belong
-    to the data set. left_out: files that were seen and not taken. unlabelled: images without a label, for ``predict``.
-    facts: of each image, None where it could not be read; empty: nobody looked. reading: how files became pictures.
-    terms: what of it pixels depend on; empty for plain ones.
+    source knows it; a ``data.group`` comes before. grouped_by: the ``data.group`` that the source has obeyed.
+    labels_from: where labels came from, for people; empty: they belong to the data set. left_out: files that were seen
+    and not taken. unlabelled: images without a label, for ``predict``. facts: of each image, None where it could not be
+    read; empty: nobody looked. reading: how files became pictures. terms: what of it pixels depend on; empty for plain
+    ones.
     """
 
     class_names: tuple[str, ...]
@@ -61,6 +62,7 @@ class Found:
     problems: dict[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     groups_N: np.ndarray | None = None
+    grouped_by: str | None = None
     labels_from: str = ""
     left_out: tuple[LeftOut, ...] = ()
     unlabelled: tuple[Path, ...] = ()

@@ -23,7 +23,7 @@ from tl_sweep.base.errors import Misfit, UserError
 from tl_sweep.config.loading import parse
 from tl_sweep.config.quoting import literal
 from tl_sweep.config.schema import Config, ConfigError
-from tl_sweep.data.sources.contract import OPTIONAL_KEYS
+from tl_sweep.data.sources.contract import KEYS_OF_TABLES, OPTIONAL_KEYS
 from tl_sweep.data.sources.registry import SOURCES
 from tl_sweep.models.catalog import model_problems
 from tl_sweep.run.identity import identity_of
@@ -185,7 +185,8 @@ def unread_by_source(config: Config, given: set[str]) -> Iterator[Misfit]:
     for key in () if source is None else OPTIONAL_KEYS - source.reads:
         value = getattr(config.data, key)
         if f"data.{key}" in given and value is not None:
-            text = f"data.{key}={value}: data={config.data.name} does not read it; data=image_folder does"
+            reader = "table" if key in KEYS_OF_TABLES else "image_folder"
+            text = f"data.{key}={value}: data={config.data.name} does not read it; data={reader} does"
             yield Misfit(text, unread=f"data.{key}")
 
 

@@ -46,7 +46,7 @@ def by_lists(root: str, found: Listing) -> Understood | None:
     order = {place: number for number, place in enumerate(found.pictures)}
     images = sorted(labelled.values(), key=lambda image: (image.split != "train", order[image.place]))
     said = listing(sorted("/".join(place) for place in lists))
-    return Understood(images, f"the folders of the pictures that {said} name", left_out=left_out)
+    return Understood(images, f"the folders of the pictures that {said} name", left_out=left_out, read=tuple(lists))
 
 
 class Index:
@@ -63,10 +63,16 @@ class Index:
         parts = tuple(part for part in text.strip().replace("\\", "/").split("/") if part not in ("", "."))
         if not parts:
             return None
-        meant = [place for place in self.by_name.get(parts[-1], ()) if place[-len(parts) : -1] == parts[:-1]]
+        meant = [place for place in self.by_name.get(parts[-1], ()) if _ends_alike(place, parts)]
         whole = [place for place in meant if len(place) == len(parts)]
         chosen = whole if len(whole) == 1 else meant
         return chosen[0] if len(chosen) == 1 else None
+
+
+def _ends_alike(place: Place, parts: Place) -> bool:
+    """Whether the folders of both are the same, as far as the shorter one goes."""
+    depth = min(len(place), len(parts))
+    return place[-depth:-1] == parts[-depth:-1]
 
 
 def flat_labels(found: Listing, where: Place, places: Sequence[Place]) -> dict[Place, str] | None:

@@ -29,7 +29,9 @@ class Labelled:
 @dataclass(frozen=True)
 class Understood:
     """Of all pictures: with a label, without one, left out. labels_from, notes: for people. learned_from: the folder
-    that has a folder for each class to learn; None: labels come from elsewhere."""
+    that has a folder for each class to learn; None: labels come from elsewhere. grouped_by: the ``data.group`` that is
+    obeyed already. read: lists and tables that said so.
+    """
 
     labelled: list[Labelled]
     labels_from: str
@@ -37,3 +39,5 @@ class Understood:
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     learned_from: Place | None = None
+    grouped_by: str | None = None
+    read: tuple[Place, ...] = ()

@@ -11,7 +11,10 @@ from tl_sweep.data.imageset import Found
 
 C = TypeVar("C", bound=DataConfig)
 KEYS_OF_FILES = frozenset({"bands", "white", "page", "alpha", "max_megapixels"})  # read where pictures are files
-OPTIONAL_KEYS = KEYS_OF_FILES | {"root", "group", "label_level", "label_pattern"}  # read by some sources only
+KEYS_OF_TABLES = frozenset({"table", "file_column", "label_column", "split_column"})
+OPTIONAL_KEYS = (
+    KEYS_OF_FILES | KEYS_OF_TABLES | {"root", "group", "label_level", "label_pattern"}
+)  # read by some sources only
 
 
 class DataSource(ABC, Generic[C]):

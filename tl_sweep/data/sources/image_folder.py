@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +16,21 @@ from tl_sweep.data.imageset import Found, LeftOut
 from tl_sweep.data.layouts.class_names import with_one_name_each
 from tl_sweep.data.layouts.file_names import by_pattern, remedy
 from tl_sweep.data.layouts.levels import by_folders
-from tl_sweep.data.layouts.listing import Listing, look_through
+from tl_sweep.data.layouts.listing import Listing, Place, look_through
 from tl_sweep.data.layouts.lists import by_lists, flat_labels
+from tl_sweep.data.layouts.tables import by_tables, tables_beside
 from tl_sweep.data.layouts.understood import Understood
 from tl_sweep.data.layouts.words import composed
 from tl_sweep.data.readers.registry import SUFFIXES
 from tl_sweep.data.reading import reading_of
 from tl_sweep.data.sources.contract import KEYS_OF_FILES, DataSource
+
+UNPACK = {
+    ".zip": "unzip {file} -d {folder}",
+    ".tar": "mkdir {folder} && tar -xf {file} -C {folder}",
+    ".tar.gz": "mkdir {folder} && tar -xf {file} -C {folder}",
+    ".tgz": "mkdir {folder} && tar -xf {file} -C {folder}",
+}
 
 
 class ImageFolder(DataSource[DataConfig]):
@@ -34,11 +44,11 @@ class ImageFolder(DataSource[DataConfig]):
             UserError: a missing root, no picture, a layout that can be read in two ways or in none, an empty class, or
                 records that cannot be kept.
         """
-        root = _root(config.root)
+        root = folder_of(config.root)
         found = look_through(root)
         understood = with_one_name_each(str(root), understand(str(root), found, config))
         _check_not_empty(found, understood)
-        return found_files(_files(found, understood), data_dir, reading_of(config), verify=config.verify)
+        return found_files(labelled_files(found, understood), data_dir, reading_of(config), verify=config.verify)
 
 
 IMAGE_FOLDER = ImageFolder()
@@ -56,11 +66,17 @@ def understand(root: str, found: Listing, config: DataConfig) -> Understood:
         listed = by_lists(root, found)
         if listed is not None:
             return listed
-    _refuse_flat(root, found)
-    return by_folders(root, found.pictures, config.label_level, partial(flat_labels, found))
+    try:
+        _refuse_flat(root, found)
+        return by_folders(root, found.pictures, config.label_level, partial(flat_labels, found))
+    except UserError:
+        tables = tables_beside(found)
+        if not tables or config.label_level is not None or not found.pictures:
+            raise
+    return by_tables([found.path(place) for place in tables], found, config)
 
 
-def _files(found: Listing, understood: Understood) -> LabelledFiles:
+def labelled_files(found: Listing, understood: Understood) -> LabelledFiles:
     class_names = sorted({image.label for image in understood.labelled})
     label_of = {name: label for label, name in enumerate(class_names)}
     images = understood.labelled
@@ -73,26 +89,33 @@ def _files(found: Listing, understood: Understood) -> LabelledFiles:
         class_names=class_names,
         groups=[image.group for image in images] if grouped else (),
         labels_from=understood.labels_from,
-        left_out=(*_no_pictures(found), *found.left_out, *understood.left_out),
+        left_out=(*_no_pictures(found, understood.read), *found.left_out, *understood.left_out),
         unlabelled=tuple(found.path(place) for place in understood.unlabelled),
         notes=tuple(understood.notes),
+        grouped_by=understood.grouped_by,
     )
 
 
-def _no_pictures(found: Listing) -> list[LeftOut]:
-    return [LeftOut("/".join(place), f"{_kind(place[-1])} is no image") for place in found.others]
+def _no_pictures(found: Listing, read: Sequence[Place]) -> list[LeftOut]:
+    others = [place for place in found.others if place not in read]
+    return [LeftOut("/".join(place), f"{_kind(place[-1])} is no image") for place in others]
 
 
 def _kind(name: str) -> str:
     return Path(name).suffix.lower() or name
 
 
-def _root(given: str | None) -> Path:
+def folder_of(given: str | None) -> Path:
     if not given:
         raise UserError("data.root is missing: data=image_folder needs data.root=<folder with one folder per class>")
     root = expanded(given)
     if root.is_dir():
         return root
+    command = next((words for suffix, words in UNPACK.items() if root.is_file() and root.name.endswith(suffix)), "")
+    if command:
+        folder = root.name.partition(".")[0]
+        remedy = command.format(file=shlex.quote(str(root)), folder=shlex.quote(folder))
+        raise UserError(f"data.root: {root} is an archive; unpack it: {remedy}")
     siblings = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
     raise UserError(f"data.root: there is no folder {root}.{did_you_mean(root.name, siblings)}")
 

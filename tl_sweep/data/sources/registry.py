@@ -21,6 +21,7 @@ SOURCES: Registry[DataSource[Any]] = Registry(
         "digits": "tl_sweep.data.sources.embedded:DIGITS",
         "letters": "tl_sweep.data.sources.embedded:LETTERS",
         "letters_clean": "tl_sweep.data.sources.embedded:LETTERS_CLEAN",
+        "table": "tl_sweep.data.sources.table:TABLE",
         "image_folder": "tl_sweep.data.sources.image_folder:IMAGE_FOLDER",
         "cifar10": "tl_sweep.data.sources.public:CIFAR10",
         "cifar100": "tl_sweep.data.sources.public:CIFAR100",
@@ -40,7 +41,8 @@ def open_data(config: DataConfig, data_dir: Path) -> ImageSet:
         UserError: anything a person must mend: missing or unreadable files, too few classes, a failed download.
     """
     found = SOURCES[config.name].find(config, data_dir)
-    groups_N = read_groups(config.group, found.ids, config.root) if config.group else found.groups_N
+    asked = config.group if config.group != found.grouped_by else None
+    groups_N = read_groups(asked, found.ids, config.root) if asked else found.groups_N
     images = check(config.name, found, groups_N, config.skip_unreadable, config.duplicates)
     images = settle(images, config.near_duplicates, config.duplicates, data_dir)
     return replace(images, notes=(*images.notes, *note_on_fit(config.fit, images.facts)))

@@ -90,6 +90,9 @@ UNDERSTOOD = {  # places -> images of each class, of each split, groups
     "sites": (
         each("north/a", "north/b", "south/a", "south/b"), {"a": 6, "b": 6}, {"": 12}, {"north": 6, "south": 6},
     ),
+    "a site called photo, as PACS has": (
+        each("photo/a", "photo/b", "sketch/a", "sketch/b"), {"a": 6, "b": 6}, {"": 12}, {"photo": 6, "sketch": 6},
+    ),
     "sites with a folder of pictures each, as Office has": (
         each("amazon/images/mug", "amazon/images/pen", "webcam/images/mug", "webcam/images/pen"),
         {"mug": 6, "pen": 6}, {"": 12}, {"amazon": 6, "webcam": 6},
@@ -260,10 +263,12 @@ def test_a_link_is_no_second_class(tmp_path: Path) -> None:
 def test_a_whole_site_may_be_the_test_split(tmp_path: Path) -> None:
     root = fill(tmp_path / "photos", *each(*(f"{site}/{label}" for site in "xyz" for label in "ab"), count=6))
     images = opened(root)
-    parts = split(images, DataConfig(name="image_folder", subset_seed=0, test_group=["y"]))
+    parts = split(images, DataConfig(name="image_folder", subset_seed=0, test_group="y"))
     assert {images.ids[index][0] for index in parts.test} == {"y"}
     assert {images.ids[index][0] for index in (*parts.train, *parts.val)} == {"x", "z"}
     assert len(parts.test) == 12
+    with pytest.raises(UserError, match="too few images to split"):
+        split(images, DataConfig(name="image_folder", subset_seed=0, test_group="x+y"))  # one group is left for both
 
 
 @pytest.mark.parametrize(
@@ -276,7 +281,7 @@ def test_a_whole_site_may_be_the_test_split(tmp_path: Path) -> None:
 def test_a_test_group_that_is_not_there(tmp_path: Path, places: list[str], group: str, text: str) -> None:
     images = opened(fill(tmp_path / "photos", *places))
     with pytest.raises(UserError) as error:
-        split(images, DataConfig(name="image_folder", subset_seed=0, test_group=[group]))
+        split(images, DataConfig(name="image_folder", subset_seed=0, test_group=group))
     assert text in str(error.value)
 
 
@@ -333,6 +338,9 @@ def test_no_picture_is_lost_and_order_plays_no_part(places: list[tuple[str, ...]
 
 EXPECTED = {  # of ../shared/cases/layouts.py: classes, splits, groups, unlabelled; or a part of the refusal
     "plain": (3, 60, {}, 0, 0),
+    "table_beside_images": (3, 60, {}, 0, 0),
+    "flat_train_and_test": (3, 45, {}, 0, 15),
+    "excel_table": (3, 60, {}, 0, 0),
     "flat_without_table": "are splits without class folders",
     "train_dev_test": (3, 60, {"train": 36, "val": 12, "test": 12}, 0, 0),
     "data_words": (3, 60, {"train": 36, "val": 12, "test": 12}, 0, 0),

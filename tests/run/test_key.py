@@ -61,7 +61,7 @@ MATTERS: dict[str, Any] = {
     "data.duplicates": "refuse",
     "data.group": "writer",
     "data.near_duplicates": "drop",
-    "data.test_group": ["north"],
+    "data.test_group": "north",
     "data.label_level": 1,
     "data.file_column": "file",
     "data.label_column": "class",

@@ -109,7 +109,7 @@ def _sentences(advised: Row, options: str, best: Row, rows: Collection[Row]) -> 
     yield f"Use {advised.backbone} with {options}{f' ({setting})' if setting else ''}."
     yield (
         f"Expect {percent_text(advised.test_acc.estimate)} on images like the test images, with {_labels(advised)} "
-        f"(95 % interval {_bounds(advised.test_acc)}{_of_one_network(advised)})."
+        f"({how_sure(advised)})."
     )
     if advised.vs_baseline is not None:
         yield _against(advised.vs_baseline, "training from scratch")
@@ -131,6 +131,13 @@ def _labels(row: Row) -> str:
 
 def _bounds(interval: Interval) -> str:
     return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
+def how_sure(row: Row) -> str:
+    """The interval of its accuracy, or that there is none: one group of test images says nothing of another."""
+    if math.isnan(row.test_acc.low):
+        return f"no interval: its {row.num_test_images:,} test images are in {row.num_test_groups} group(s)"
+    return f"95 % interval {_bounds(row.test_acc)}{_of_one_network(row)}"
 
 
 def _of_one_network(row: Row) -> str:

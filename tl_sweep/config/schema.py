@@ -205,7 +205,9 @@ class DataConfig:
     group: str | None = key(
         None, "keeps a patient or site in one split: a column of metadata.csv, or a regular expression on the path"
     )
-    test_group: list[str] = key([], "groups that are the test split, whole: a hospital, a camera", since=2)
+    test_group: str | None = key(
+        None, "the group that is the test split, whole: a hospital, a camera; several: north+west", since=2
+    )
     label_level: int | None = key(
         None,
         "which folder names the class: 1 the first below data.root, -1 the picture's own; null: found out",

@@ -88,18 +88,19 @@ def _first_ids(ids: Sequence[str], groups_N: np.ndarray) -> tuple[str, ...]:
     return tuple(first[group] for group in groups_N.tolist())
 
 
-def _held_out(images: ImageSet, test_groups: Sequence[str]) -> np.ndarray:
+def _held_out(images: ImageSet, test_group: str | None) -> np.ndarray:
     """The source's own split of each image; the groups that ``data.test_group`` names are test, whole.
 
     Raises:
         UserError: there are no groups, or none of that name, or the source has a test split of its own.
     """
-    if not test_groups:
+    if test_group is None:
         return images.own_split_N
-    asked = f"data.test_group={','.join(test_groups)}"
+    asked = f"data.test_group={test_group}"
     if images.groups_N is None:
         raise UserError(f"{asked}: the images have no groups; data.group names a column or a pattern")
     there = np.unique(images.groups_N).tolist()
+    test_groups = [test_group] if test_group in there else test_group.split("+")
     for name in test_groups:
         if name not in there:
             near = did_you_mean(name, there)

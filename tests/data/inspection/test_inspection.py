@@ -7,6 +7,7 @@ import csv
 import importlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,17 @@ def test_the_ends_are_named_by_their_files(root: Path) -> None:
     assert (darkest.caption, darkest.names.split(", ")[0]) == ("darkest", "red/black.png")
     assert (brightest.caption, brightest.names.split(", ")[0]) == ("brightest", "red/0.png")
     assert constant.caption == "most constant"
+
+
+def test_twins_of_each_kind_stand_side_by_side(root: Path) -> None:
+    images, config = opened(root)
+    twins = (*((0, place, "identical pixels") for place in range(1, 16)), (2, 3, "near-identical"))
+    inspection = Inspection(
+        replace(images, twin_pairs=twins), summarise(images, split(images, config), None), PREPROCESSING, num_workers=1
+    )
+    pairs = inspection.pairs()
+    assert [pair.caption for pair in pairs] == ["identical pixels"] * 12 + ["near-identical"]
+    assert pairs[-1].names == f"{images.ids[2]}, {images.ids[3]}"
 
 
 def test_the_command_writes_a_page_and_the_names_of_what_was_left_out(root: Path, tmp_path: Path) -> None:

@@ -62,8 +62,11 @@ class Inspection:
         ]
 
     def pairs(self) -> list[Picture]:
-        """Two files that are the same picture, side by side."""
-        return [self._row(kind, (first, second)) for first, second, kind in self.images.twin_pairs[:MOST_PAIRS]]
+        """Two files that are the same picture, side by side; some of each kind."""
+        kinds: dict[str, list[tuple[int, int]]] = {}
+        for first, second, kind in self.images.twin_pairs:
+            kinds.setdefault(kind, []).append((first, second))
+        return [self._row(kind, pair) for kind, pairs in kinds.items() for pair in pairs[: MOST_PAIRS // len(kinds)]]
 
     def _row(self, what: str, indices: Sequence[int]) -> Picture:
         return Picture(what, self._sheet(indices), ", ".join(self.images.ids[index] for index in indices))

@@ -165,21 +165,30 @@ def _classes(root: str, where: Place, pictures: Sequence[Below], split: str) -> 
     if all(map(is_of_pictures, folders)):
         where = (*where, *(folders if len(folders) == 1 else ()))
         raise UserError(f"data.root: no class folders in {'/'.join((root, *where))}; {remedy(_all(folders))}")
-    odd = [name for name in folders if is_no_class(name) or is_of_pictures(name)]
+    inner = _below(folders, 1)
+    everywhere = all(len(picture.folders) > 1 for picture in pictures)
+    if everywhere and not split and all(split_of(name) for names in inner.values() for name in names):
+        return _classes_then_splits(root, where, folders)
+    if everywhere and len(folders) > 1 and _are_alike(root, where, inner):
+        return _sites(root, folders, split)
+    _require_names_of_classes(root, folders)
+    labelled = [Labelled(picture.place, picture.folders[0], split) for picture in pictures]
+    return Understood(labelled, NAMES, learned_from=where)
+
+
+def _require_names_of_classes(root: str, names: Iterable[str]) -> None:
+    """A site may be called photo, a class may not.
+
+    Raises:
+        UserError: a folder of masks, labels or pictures stands among the classes.
+    """
+    odd = [name for name in names if is_no_class(name) or is_of_pictures(name)]
     if odd:
         raise _refused(
             root,
             f"{listing(odd)}: a folder of that name is no class",
             "move it away, or name the folder of the classes: data.root=…/<folder>",
         )
-    inner = _below(folders, 1)
-    everywhere = all(len(picture.folders) > 1 for picture in pictures)
-    if everywhere and not split and all(split_of(name) for names in inner.values() for name in names):
-        return _classes_then_splits(root, where, folders)
-    if everywhere and len(folders) > 1 and _are_alike(root, where, inner):
-        return _sites(folders, split)
-    labelled = [Labelled(picture.place, picture.folders[0], split) for picture in pictures]
-    return Understood(labelled, NAMES, learned_from=where)
 
 
 def _below(folders: dict[str, list[Below]], depth: int) -> dict[str, set[str]]:
@@ -209,6 +218,7 @@ def _classes_then_splits(root: str, where: Place, folders: dict[str, list[Below]
                 labelled.append(Labelled(picture.place, picture.folders[2], split, group=name))
             else:
                 labelled.append(Labelled(picture.place, name, split))
+    _require_names_of_classes(root, {image.label for image in labelled})
     labelled.sort(key=lambda image: image.split != "train")
     notes = [_said_of_sites(folders, {image.label for image in labelled})] if sites else []
     return Understood(labelled, NAMES, unlabelled=unlabelled, notes=notes)
@@ -234,12 +244,13 @@ def _are_alike(root: str, where: Place, inner: dict[str, set[str]]) -> bool:
     return False
 
 
-def _sites(folders: dict[str, list[Below]], split: str) -> Understood:
+def _sites(root: str, folders: dict[str, list[Below]], split: str) -> Understood:
     labelled = [
         Labelled(picture.place, picture.folders[1], split, group=site)
         for site, inside in folders.items()
         for picture in inside
     ]
+    _require_names_of_classes(root, {image.label for image in labelled})
     said = _said_of_sites(folders, {image.label for image in labelled})
     return Understood(labelled, f"{NAMES} inside the sites", notes=[said])
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 
@@ -68,18 +68,29 @@ class Arguments:
         return Places(local_path(self.output_dir), self.tracking_uri, self.tracking_experiment)
 
 
-KEYS = keys_of(Arguments)
+A = TypeVar("A")
 
 
 def main() -> None:
     with errors_for_people():
-        words = list(spelled_alike(sys.argv[1:], KEYS))
-        filters = [word for word in words if "=" in word and word.partition("=")[0] not in KEYS]
-        arguments, others = read_with_words(Arguments, [word for word in words if word not in filters], __doc__)
-        if others:
-            raise UserError(f"{others[0]}: filters are written <tag or parameter>=<value>")
+        arguments, filters = read_with_filters(Arguments, sys.argv[1:], __doc__)
         with uncollected():
             compare(arguments, filters)
+
+
+def read_with_filters(arguments: type[A], argv: Sequence[str], doc: str | None) -> tuple[A, list[str]]:
+    """What a command was told, and the filters: every other ``name=value``.
+
+    Raises:
+        UserError: a word that is neither.
+    """
+    keys = keys_of(arguments)
+    words = list(spelled_alike(argv, keys))
+    filters = [word for word in words if "=" in word and word.partition("=")[0] not in keys]
+    given, others = read_with_words(arguments, [word for word in words if word not in filters], doc)
+    if others:
+        raise UserError(f"{others[0]}: filters are written <tag or parameter>=<value>")
+    return given, filters
 
 
 @contextmanager
@@ -165,7 +176,7 @@ def filtered(runs: list[RunRecord], filters: Iterable[str]) -> list[RunRecord]:
         raise UserError("no runs are recorded there: sweep=, tracking.uri= and tracking.experiment= say where to look")
     for word in filters:
         name, _, text = word.partition("=")
-        known = {key for run in runs for key in (*run.tags, *run.params, *KEYS)}
+        known = {key for run in runs for key in (*run.tags, *run.params, *keys_of(Arguments))}
         if name not in known:
             raise UserError(f"{word}: no run has a tag or parameter {name};{did_you_mean(name, known)}".rstrip(";"))
         there = sorted({_value(run, name) for run in runs})

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tl_sweep import compare
-from tl_sweep.base.arguments import argument, keys_of, read_with_words, spelled_alike
+from tl_sweep.base.arguments import argument
 from tl_sweep.base.command_line import errors_for_people
 from tl_sweep.base.errors import UserError
 from tl_sweep.config.schema import local_path
@@ -30,17 +30,9 @@ class Arguments(compare.Arguments):
     plan: bool = argument(False, "only say what it would take")
 
 
-KEYS = keys_of(Arguments)
-
-
 def main() -> None:
     with errors_for_people():
-        words = list(spelled_alike(sys.argv[1:], KEYS))
-        filters = [word for word in words if "=" in word and word.partition("=")[0] not in KEYS]
-        arguments, others = read_with_words(Arguments, [word for word in words if word not in filters], __doc__)
-        if others:
-            raise UserError(f"{others[0]}: filters are written <tag or parameter>=<value>")
-        confirm(arguments, filters)
+        confirm(*compare.read_with_filters(Arguments, sys.argv[1:], __doc__))
 
 
 def confirm(arguments: Arguments, filters: Sequence[str]) -> None:

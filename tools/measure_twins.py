@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +20,7 @@ from PIL import Image, ImageEnhance
 
 from tl_sweep.config.schema import DataConfig
 from tl_sweep.data import twins
-from tl_sweep.data.likeness import correlation, detail_correlation, detail_of, small
+from tl_sweep.data.likeness import correlation, detail_correlation, detail_of, features_of, small
 from tl_sweep.data.sources.registry import open_data
 
 COPIES = 100
@@ -50,9 +51,15 @@ def stored(image: Image.Image) -> Image.Image:
 
 def main() -> None:
     root = Path(sys.argv[1])
+    features_of([])  # so that imports are not part of what is measured
     with TemporaryDirectory() as memory:
         config = DataConfig(name="image_folder", root=str(root), subset_seed=0, near_duplicates="ignore")
+        started_s = time.perf_counter()
         images = open_data(config, Path(memory))
+        looked_s = time.perf_counter()
+        twins.find_twins(images, Path(memory))
+        first_s, search_s = looked_s - started_s, time.perf_counter() - looked_s
+    print(f"first look {first_s:.2f} s, search for twins {search_s:.2f} s: {search_s / first_s:.2f} of it\n")
     chosen = np.random.default_rng(0).choice(len(images), min(COPIES, len(images)), replace=False).tolist()
     print(f"{'copy':22} small: least, 5 %, half   detail: least, 5 %, half")
     for name, change in CHANGES.items():

@@ -117,12 +117,21 @@ def test_pictures_that_share_a_background_are_no_twins(root: Path) -> None:
     assert opened(root).twin_pairs == ()
 
 
-def test_constant_and_tiny_pictures_are_told_apart_by_their_pixels_alone(root: Path) -> None:
+def test_constant_and_tiny_pictures_are_never_nearly_the_same(root: Path) -> None:
     for shade in (90, 91):
         save(Image.new("RGB", (120, 90), (shade, shade, shade)), root / "a" / f"plain{shade}.png")
     for quality in (60, 90):
         save(picture(50, (40, 30)), root / "b" / f"tiny{quality}.jpg", quality=quality)
     assert opened(root).twin_pairs == ()
+
+
+def test_equal_pixels_are_found_however_the_file_is_reduced(root: Path) -> None:
+    """A large JPEG is looked at through its own frequencies, a PNG by its pixels."""
+    noise = np.random.default_rng(0).normal(0, 25, (900, 1200, 3))
+    noisy = np.clip(np.asarray(picture(7, (1200, 900))) + noise, 0, 255).astype(np.uint8)
+    jpeg = save(Image.fromarray(noisy), root / "a/large.jpg", quality=80)
+    save(Image.open(jpeg), root / "a/contained.png")
+    assert pairs(opened(root)) == {("a/contained.png", "a/large.jpg", "identical pixels")}
 
 
 def test_twins_stand_in_one_split(root: Path) -> None:

@@ -53,6 +53,7 @@ def decode_files(
     paths: Sequence[Path], preprocessing: Preprocessing, num_workers: int, reading: Reading = PLAIN
 ) -> np.ndarray:
     """Decoded image files, uint8 (n, C, W, W).
+
     Raises:
         UserError: naming every unreadable file.
     """

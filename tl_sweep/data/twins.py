@@ -25,7 +25,7 @@ IDENTICAL, NEAR = "identical pixels", "near-identical"
 # 0.69.
 SAME_DETAIL = 0.8
 SAME_SMALL = 0.93  # what is worth a second look: re-encoded copies have 0.995 and more, copies cut by 3 % a side 0.94
-SAME_PIXELS = 0.999  # below it pixels differ for sure: small pictures are made of them, at most of another reduction
+SAME_PIXELS = 0.999  # from which pixels are compared; a JPEG and a PNG of equal pixels are reduced in different ways
 NEAREST, REACH = 4, 0.25  # neighbours by the quick measure that are looked at, and how far they may be
 FEWEST_PX = 48  # of the shorter side: smaller pictures have too little detail to tell two of a kind apart
 KEPT = 4096  # details in memory
@@ -128,7 +128,7 @@ def _without_contradictions(images: ImageSet, twins: Twins, duplicates: str) -> 
         return [(int(place_N[a]), int(place_N[b])) for a, b in pairs if not gone_N[a] and not gone_N[b]]
 
     images = images.without(gone_N, f"{what} and were dropped: {named}")
-    check_classes(images.name, images.class_names, images.labels_N)
+    check_classes(images.name, images.class_names, images.labels_N, images.notes)
     return images, Twins(kept(twins.identical), kept(twins.near))
 
 
@@ -154,7 +154,7 @@ def _without_copies(images: ImageSet, twins: Twins) -> ImageSet:
         return images
     left = listing([images.ids[index] for index in np.flatnonzero(gone_N)])
     images = images.without(gone_N, f"{gone_N.sum()} further files of a picture that is there dropped: {left}")
-    check_classes(images.name, images.class_names, images.labels_N)
+    check_classes(images.name, images.class_names, images.labels_N, images.notes)
     return images
 
 

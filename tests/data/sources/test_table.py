@@ -153,6 +153,36 @@ def test_what_cannot_be_is_refused(
     assert text in refusal(write(root / "labels.csv", rows, header), **options)
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"file,label\n0.png,\x00\n", "is no text, or in UTF-16 without a byte order mark"),
+        (b"file,label,label\n0.png,owl,wren\n", "the column 'label' stands there twice"),
+        (b"", "no column of"),
+    ],
+)
+def test_what_is_no_table_is_refused(root: Path, content: bytes, text: str) -> None:
+    (root / "labels.csv").write_bytes(content)
+    assert text in refusal(root / "labels.csv")
+
+
+def test_a_table_beside_is_read_by_the_columns_that_its_refusal_names(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "kaggle", *(f"images/{name}" for name, _ in ROWS))
+    write(root / "labels.csv", ROWS, ("file", "what"))
+    config = DataConfig(name="image_folder", root=str(root))
+    with pytest.raises(UserError, match=r"name the one with the classes by data\.label_column"):
+        open_data(config, tmp_path / "memory")
+    config.label_column = "what"
+    assert of_ids(open_data(config, tmp_path / "memory")) == dict(ROWS)
+
+
+def test_a_table_of_groups_does_not_hide_what_is_wrong_with_folders(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "clinic", *(f"{label}/{name}" for name, label in ROWS), "stray.png")
+    write(root / "metadata.csv", [(f"{label}/{name}", "p1") for name, label in ROWS], ("file", "patient"))
+    with pytest.raises(UserError, match=r"stand beside the class folders: stray\.png"):
+        open_data(DataConfig(name="image_folder", root=str(root)), tmp_path / "memory")
+
+
 def test_rows_without_a_picture_may_be_left_out(root: Path) -> None:
     images = opened(write(root / "labels.csv", [*ROWS, ("9.png", "owl")], ("file", "label")), skip_unreadable=True)
     assert (len(images), any("1 rows of labels.csv name no picture" in note for note in images.notes)) == (8, True)

@@ -14,7 +14,7 @@ from tl_sweep.data.decode import listing
 from tl_sweep.data.layouts.file_names import remedy
 from tl_sweep.data.layouts.listing import Place
 from tl_sweep.data.layouts.masks import without_masks
-from tl_sweep.data.layouts.understood import Below, Labelled, Understood
+from tl_sweep.data.layouts.understood import Below, Labelled, NoClassFolders, Understood
 from tl_sweep.data.layouts.words import is_date, is_no_class, is_of_pictures, split_of
 
 NAMES = "the names of folders"
@@ -119,9 +119,10 @@ def _by_splits(root: str, where: Place, folders: dict[str, list[Below]], flat_la
     labelled = [image for part in parts for image in part.labelled]
     if not labelled:
         what = f"{listing(sorted(folders))} are splits without class folders"
-        raise _refused(root, what, remedy(_places(folders, "train") or _places(folders, "")))
+        raise NoClassFolders(f"data.root: {root}: {what}; {remedy(_places(folders, 'train') or _all(folders))}")
     if not any(image.split == "train" for image in labelled):
-        raise _refused(root, "the folder to learn from has no class folders", remedy(_places(folders, "train")))
+        what = "the folder to learn from has no class folders"
+        raise NoClassFolders(f"data.root: {root}: {what}; {remedy(_places(folders, 'train'))}")
     return Understood(
         labelled,
         next(part.labels_from for part in parts if part.labelled),
@@ -164,7 +165,7 @@ def _classes(root: str, where: Place, pictures: Sequence[Below], split: str) -> 
     folders = _named(pictures)
     if all(map(is_of_pictures, folders)):
         where = (*where, *(folders if len(folders) == 1 else ()))
-        raise UserError(f"data.root: no class folders in {'/'.join((root, *where))}; {remedy(_all(folders))}")
+        raise NoClassFolders(f"data.root: no class folders in {'/'.join((root, *where))}; {remedy(_all(folders))}")
     inner = _below(folders, 1)
     everywhere = all(len(picture.folders) > 1 for picture in pictures)
     if everywhere and not split and all(split_of(name) for names in inner.values() for name in names):
@@ -271,7 +272,7 @@ def _places(folders: dict[str, list[Below]], split: str) -> list[Place]:
 def _beside(root: str, where: Place, alone: Sequence[Below], pictures: Sequence[Below]) -> UserError:
     here = "/".join((root, *where))
     if len(alone) == len(pictures):
-        return UserError(f"data.root: no class folders in {here}; {remedy([picture.place for picture in alone])}")
+        return NoClassFolders(f"data.root: no class folders in {here}; {remedy([picture.place for picture in alone])}")
     what = f"{len(alone)} picture(s) stand beside the class folders: {listing([p.place[-1] for p in alone], 3)}"
     return _refused(here, what, "move them into one, or away")
 

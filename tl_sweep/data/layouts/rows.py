@@ -39,7 +39,12 @@ def read_table(table: Path) -> Rows:
     if table.suffix.lower() == ".parquet":
         return _of_parquet(table)
     text, notes = _text(content)
-    rows = _of_json(table, text) if table.suffix.lower() in (".jsonl", ".ndjson") else _of_text(text)
+    if "\0" in text:
+        raise UserError(f"data.table: {table} is no text, or in UTF-16 without a byte order mark: save it as UTF-8")
+    try:
+        rows = _of_json(table, text) if table.suffix.lower() in (".jsonl", ".ndjson") else _of_text(text)
+    except csv.Error as error:
+        raise UserError(f"data.table: {table} is no text with separated columns: {error}") from error
     return Rows(rows.columns, rows.values, (*notes, *rows.notes))
 
 
@@ -58,6 +63,9 @@ def _of_text(text: str) -> Rows:
     separator = max(SEPARATORS, key=header.count)
     reader = csv.DictReader(io.StringIO(text.lstrip()), delimiter=separator, skipinitialspace=True)
     columns = tuple((name or "").strip() for name in reader.fieldnames or ())
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise csv.Error(f"the column {twice[0]!r} stands there twice")
     reader.fieldnames = columns
     values = [{name: (row[name] or "").strip() for name in columns} for row in reader]
     return Rows(columns, values, (f"separator {separator!r}",) if separator != "," and len(columns) > 1 else ())

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tl_sweep.base.errors import UserError
 from tl_sweep.data.imageset import LeftOut
 from tl_sweep.data.layouts.listing import Place
+
+
+class NoClassFolders(UserError):
+    """Folders say nothing of classes; a table may."""
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from tl_sweep.data.layouts.levels import by_folders
 from tl_sweep.data.layouts.listing import Listing, Place, look_through
 from tl_sweep.data.layouts.lists import by_lists, flat_labels
 from tl_sweep.data.layouts.tables import by_tables, tables_beside
-from tl_sweep.data.layouts.understood import Understood
+from tl_sweep.data.layouts.understood import NoClassFolders, Understood
 from tl_sweep.data.layouts.words import composed
 from tl_sweep.data.readers.registry import SUFFIXES
 from tl_sweep.data.reading import reading_of
-from tl_sweep.data.sources.contract import KEYS_OF_FILES, DataSource
+from tl_sweep.data.sources.contract import KEYS_OF_FILES, KEYS_OF_TABLES, DataSource
 
 UNPACK = {
     ".zip": "unzip {file} -d {folder}",
@@ -36,7 +36,7 @@ UNPACK = {
 class ImageFolder(DataSource[DataConfig]):
     """A folder per class, with splits, sites, lists or wrappers around them, or the class in the names of files."""
 
-    reads = frozenset({"root", "group", "label_level", "label_pattern"}) | KEYS_OF_FILES
+    reads = frozenset({"root", "group", "label_level", "label_pattern"}) | KEYS_OF_FILES | KEYS_OF_TABLES - {"table"}
 
     def find(self, config: DataConfig, data_dir: Path) -> Found:
         """
@@ -69,9 +69,9 @@ def understand(root: str, found: Listing, config: DataConfig) -> Understood:
     try:
         _refuse_flat(root, found)
         return by_folders(root, found.pictures, config.label_level, partial(flat_labels, found))
-    except UserError:
+    except NoClassFolders:
         tables = tables_beside(found)
-        if not tables or config.label_level is not None or not found.pictures:
+        if not tables or config.label_level is not None:
             raise
     return by_tables([found.path(place) for place in tables], found, config)
 
@@ -123,10 +123,11 @@ def folder_of(given: str | None) -> Path:
 def _refuse_flat(root: str, found: Listing) -> None:
     """
     Raises:
-        UserError: there is no picture in a folder.
+        NoClassFolders: no picture is in a folder.
+        UserError: there is no picture.
     """
     if found.pictures and all(len(place) == 1 for place in found.pictures):
-        raise UserError(f"data.root: no class folders in {root}; {remedy(found.pictures)}")
+        raise NoClassFolders(f"data.root: no class folders in {root}; {remedy(found.pictures)}")
     if not found.pictures:
         what = f"no images under {root}" if found.folders or found.others else f"no class folders in {root}"
         raise UserError(f"data.root: {what} (looked for {listing(sorted(SUFFIXES))} in {root}/<class>/)")
